@@ -1,0 +1,145 @@
+"""Every exchange, queue, binding and argument of a zone's virtual host, as values; declaring them is a transport's.
+
+Each argument is spelt out so that a zone means the same on RabbitMQ 3.10 and on 4.x, whose defaults differ
+(quorum queues of 4.x have a delivery limit of 20 unless told otherwise).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from broker.protocol.identifiers import AgentId
+
+INTAKE: Final = "sif.intake"
+CONTROL: Final = "sif.control"
+DELIVERY: Final = "sif.delivery"
+DEAD: Final = "sif.dead"
+CONTROL_QUEUE: Final = "zone.control"
+DEAD_QUEUE: Final = "zone.dead"
+BROKER_LOGIN: Final = "zone.broker"
+"""The login of the zone broker's own processes; no agent may have it as its id."""
+
+INTAKE_DELIVERY_LIMIT: Final = 100
+"""Deliveries of one message before it goes to zone.dead.
+
+High, since each crash of a worker counts as one delivery of up to a whole prefetch of innocent messages.
+"""
+AGENT_DELIVERY_LIMIT: Final = 50
+CONTROL_DELIVERY_LIMIT: Final = 20
+_UNLIMITED: Final = 1_000_000_000
+"""A delivery limit that is never met; 3.10 has no word for unlimited that 4.x shares."""
+
+Argument = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange; *kind* is RabbitMQ's name for its type."""
+
+    name: str
+    kind: str
+    arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue with all its arguments."""
+
+    name: str
+    arguments: Mapping[str, Argument]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """From *exchange* to *queue* with a binding key (a weight, where the exchange hashes)."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What to declare, in this order: exchanges, queues, bindings."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+    def __add__(self, other: "Topology") -> "Topology":
+        return Topology(self.exchanges + other.exchanges, self.queues + other.queues, self.bindings + other.bindings)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Regular expressions of what a login may configure, write and read in the zone's virtual host."""
+
+    configure: str
+    write: str
+    read: str
+
+
+def intake_queue(partition: int) -> str:
+    """Return the name of the intake queue of *partition*, counted from 0."""
+    return f"zone.intake.{partition}"
+
+
+def agent_queue(agent: AgentId) -> str:
+    """Return the name of the queue that *agent* reads."""
+    return f"agent.{agent}"
+
+
+def zone_topology(partitions: int) -> Topology:
+    """Return what every zone has, with *partitions* intake queues (1 or more).
+
+    Source:
+        RabbitMQ's documentation of quorum queues, single active consumer, dead-letter strategies and the
+        consistent-hash exchange, whose binding key is a queue's weight.
+    """
+    intake = tuple(
+        _quorum(intake_queue(n), INTAKE_DELIVERY_LIMIT, {"x-single-active-consumer": True}) for n in range(partitions)
+    )
+    return Topology(
+        exchanges=(
+            Exchange(INTAKE, "x-consistent-hash"),
+            Exchange(CONTROL, "direct"),
+            Exchange(DELIVERY, "direct"),
+            Exchange(DEAD, "fanout"),
+        ),
+        queues=(
+            *intake,
+            _quorum(CONTROL_QUEUE, CONTROL_DELIVERY_LIMIT, {"x-single-active-consumer": True}),
+            Queue(DEAD_QUEUE, _arguments(_UNLIMITED)),
+        ),
+        bindings=(
+            *(Binding(INTAKE, queue.name, "1") for queue in intake),
+            Binding(CONTROL, CONTROL_QUEUE, CONTROL_QUEUE),
+            Binding(DEAD, DEAD_QUEUE, ""),
+        ),
+    )
+
+
+def agent_topology(agent: AgentId) -> Topology:
+    """Return the queue of *agent* and its binding to the delivery exchange."""
+    queue = _quorum(agent_queue(agent), AGENT_DELIVERY_LIMIT, {})
+    return Topology((), (queue,), (Binding(DELIVERY, queue.name, agent),))
+
+
+def agent_permissions(agent: AgentId) -> Permissions:
+    """Return what RabbitMQ lets *agent* do: write to intake and control, read its own queue, configure nothing."""
+    queue = re.escape(agent_queue(agent))
+    return Permissions(configure="^$", write=f"^({re.escape(INTAKE)}|{re.escape(CONTROL)})$", read=f"^{queue}$")
+
+
+def _quorum(name: str, delivery_limit: int, more: Mapping[str, Argument]) -> Queue:
+    dead_lettering: dict[str, Argument] = {
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-strategy": "at-least-once",
+    }
+    return Queue(name, MappingProxyType({**_arguments(delivery_limit), **dead_lettering, **more}))
+
+
+def _arguments(delivery_limit: int) -> dict[str, Argument]:
+    return {"x-queue-type": "quorum", "x-delivery-limit": delivery_limit, "x-overflow": "reject-publish"}
