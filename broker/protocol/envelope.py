@@ -264,6 +264,16 @@ def build_event(header: Header, objects: tuple[tuple[str, Action, bytes], ...], 
     return build_message("SIF_Event", header, b"<SIF_ObjectData>%b</SIF_ObjectData>" % events, version)
 
 
+def event_frame(message: Message, object_type: str, action: Action) -> tuple[bytes, bytes]:
+    """Return what stands before and after the object in an event that has *message*'s header and version.
+
+    For building several versions of one event: each is frame, object, frame.
+    """
+    whole = build_event(message.header, ((object_type, action, b"\0"),), message.version)
+    before, _, after = whole.partition(b"\0")
+    return before, after
+
+
 def build_ack(header: Header, ack: Ack, version: str = VERSION) -> bytes:
     """Return a SIF_Ack; an original message id that could not be read is sent as nil."""
     nil = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"'
@@ -439,6 +449,7 @@ __all__ = [
     "build_message",
     "build_register",
     "build_system_control",
+    "event_frame",
     "event_objects",
     "local_name",
     "new_header",

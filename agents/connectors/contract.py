@@ -1,0 +1,121 @@
+"""What a connector is: a source reads one file into records, a target writes what was received; mapping and sending are others' work.
+
+A connector is found by its name in the entry point group ``sifzone.connectors``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from broker.protocol.errors import ZoneError
+from mappings import Objects, OutwardMapping, Record
+
+
+class SourceError(ZoneError):
+    """A file cannot be read at all; no record of it is used.
+
+    Attributes:
+        line: Line of the file, counted from 1; 0 when it has none.
+    """
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        self.reason, self.line = reason, line
+        super().__init__(f"line {line}: {reason}" if line else reason)
+
+
+class TargetError(ZoneError):
+    """What was received cannot be written where it should go; it is kept and written later."""
+
+    retry = True
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProblem:
+    """What is wrong with a file or one record of it, without any of its values.
+
+    Attributes:
+        position: For people: ``row 12``, ``header``.
+        rule: Short name, for example ``ragged-row``.
+        message: One sentence: what is wrong and what to do.
+        severity: ``refuse`` when a record could not be read, ``warn`` when it was read all the same.
+        incomplete: The file does not hold everything, so nothing can be concluded from what is missing in it.
+    """
+
+    position: str
+    rule: str
+    message: str
+    severity: Literal["refuse", "warn"] = "warn"
+    incomplete: bool = False
+
+
+class NoOptions(BaseModel):
+    """Options of a connector that has none of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """Reads one file at a time; made with its options."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def read(self, path: Path) -> Iterator[Record | SourceProblem]:
+        """Yield what the file holds, in its order, in constant memory.
+
+        Raises:
+            SourceError: The file is not one that this connector reads, or not whole. Where that can be told
+                beforehand, it is raised before the first record.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a target did.
+
+    Attributes:
+        changed: False when all was already as it should be, so that nothing was written.
+        counts: Rows or objects by table, in the target's order.
+        left_out: Counts by ``table: reason`` of what could not be written.
+    """
+
+    changed: bool
+    counts: tuple[tuple[str, int], ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Writes what the agent has received; made with a folder, mappings and its options."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, path: Path | None, mappings: Sequence[OutwardMapping], options: BaseModel) -> None:
+        """Take what it needs.
+
+        Raises:
+            ConfigurationError: The folder or a mapping is missing or does not fit.
+        """
+
+    def write(self, objects: Objects) -> Written:
+        """Write all that is in *objects*, so that a reader sees either the old state or the new one.
+
+        Raises:
+            TargetError: The place cannot be written.
+        """
+
+
+__all__ = [
+    # what a connector is
+    "FileSource",
+    "Target",
+    "NoOptions",
+    # what it says
+    "SourceError",
+    "SourceProblem",
+    "TargetError",
+    "Written",
+]

@@ -1,0 +1,232 @@
+"""The settings of an agent: its TOML file, its credentials and the environment; read once, passed on, never changed."""
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from broker.protocol.errors import ConfigurationError
+from broker.protocol.identifiers import AgentId, parse_agent_id
+
+URL_VARIABLE: Final = "SIFZONE_URL"
+_MAX_BYTES: Final = 1_000_000
+_DURATION: Final = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
+
+
+def _duration(value: object) -> object:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        if isinstance(value, timedelta):
+            return value
+        raise ValueError('write a number and s, m, h or d in quotes, for example "15m"')
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError as error:
+        raise ValueError("that is too long: write at most a few years") from error
+
+
+def _percent(value: object) -> object:
+    if isinstance(value, float):
+        return value
+    found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or float(found[1]) > 100:
+        raise ValueError('write a percentage in quotes, for example "10%"')
+    return float(found[1]) / 100
+
+
+def _id(value: object) -> object:
+    return parse_agent_id(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Percent = Annotated[float, BeforeValidator(_percent)]
+
+
+class SourceSettings(BaseModel):
+    """One ``[[source]]``: files to read; what this model does not name is the connector's own option."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    connector: str = Field(description="Name of the connector that reads the files, for example ctf.")
+    path: str = Field(min_length=1, description="File or pattern, relative to the agent's file: exports/*.xml.")
+    mapping: tuple[str, ...] = Field(min_length=1, description="Mappings by library name or as a file.")
+    every: Duration = Field(timedelta(minutes=15), description="How often to look, besides when a file arrives.")
+    complete: bool = Field(
+        False, description="The newest file is the whole picture: what is no longer in it is deleted or emptied."
+    )
+    max_deletes: Percent = Field(0.10, description="Largest part of what was published that one file may delete.")
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What is left for the connector."""
+        return self.model_extra or {}
+
+
+class TargetSettings(BaseModel):
+    """The ``[target]``: where received objects go; what this model does not name is the connector's own option."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    connector: str = Field(description="Name of the connector that writes, for example oneroster or inbox.")
+    path: str | None = Field(None, description="Folder to write to, relative to the agent's file.")
+    mapping: tuple[str, ...] = Field((), description="Mappings by library name or as a file.")
+    every: Duration = Field(timedelta(seconds=5), description="How often to write, when something has changed.")
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What is left for the connector."""
+        return self.model_extra or {}
+
+
+class AgentSettings(BaseModel):
+    """An agent's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    id: Annotated[AgentId, BeforeValidator(_id)] = Field(description="SIF_SourceId and login in the zone.")
+    name: str = Field("", max_length=64, description="What people call it; its id when empty.")
+    zone: SecretStr | None = Field(None, description="AMQP URL with login, for example amqps://login:...@host/zone.")
+    credentials: Path | None = Field(None, description="TOML file with url = ..., readable by its owner alone.")
+    state: Path | None = Field(None, description="Folder of spool, inbox and key; .<id> beside the file when left out.")
+    sources: tuple[SourceSettings, ...] = Field((), alias="source")
+    target: TargetSettings | None = Field(None)
+    inbox_keep: Duration = Field(timedelta(days=30), description="How long ids of handled messages are remembered.")
+    settle: Duration = Field(timedelta(seconds=1), description="A file unchanged for so long has arrived whole.")
+    file: Path = Field(exclude=True)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the agent's file, to which its paths are relative."""
+        return self.file.parent
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of the agent's own files."""
+        return self.folder / (self.state or f".{self.id}")
+
+    def pattern(self, source: SourceSettings) -> Path:
+        """Return the absolute path, perhaps with wildcards in its last part, of a source."""
+        return self.folder / source.path
+
+    def target_path(self) -> Path | None:
+        """Return the absolute folder of the target; None when it has none."""
+        return self.folder / self.target.path if self.target is not None and self.target.path is not None else None
+
+
+def read_settings(file: Path) -> AgentSettings:
+    """Read an agent's file.
+
+    Raises:
+        ConfigurationError: It cannot be read, is no TOML, or holds a wrong or unknown setting; lists all of them.
+    """
+    file = file.absolute()
+    values = _read_toml(file)
+    if isinstance(values.get("source"), dict):
+        values["source"] = [values["source"]]
+    if "file" in values:
+        raise ConfigurationError(f"{file}: file: unknown setting: leave it out")
+    try:
+        settings = AgentSettings.model_validate({**values, "file": file})
+    except ValidationError as error:
+        raise ConfigurationError(explain(str(file), error, AgentSettings)) from None  # its text quotes the values
+    _check_patterns(settings)
+    return settings
+
+
+def zone_url(settings: AgentSettings, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the AMQP URL: of the environment, else of the agent's file, else of its credentials file.
+
+    Raises:
+        ConfigurationError: None is given, it is not usable, or the credentials file can be read by others.
+    """
+    url, origin = _find_url(settings, environment)
+    try:
+        parts = urlsplit(url)
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ConfigurationError(f"{origin}: no URL: write amqp://login:password@host:port/zone") from None
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or not port_is_number:
+        raise ConfigurationError(f"{origin}: no AMQP URL: write amqp://login:password@host:port/zone")
+    if unquote(parts.username or "") != settings.id:
+        raise ConfigurationError(
+            f"{origin}: the login in the URL is not the agent's id {settings.id!r}: "
+            "the zone refuses what another login sends in its name; use the credentials of this agent"
+        )
+    return url
+
+
+def explain(file: str, error: ValidationError, model: type[BaseModel]) -> str:
+    """Return one line for each fault: file, place, what is wrong; never the value, which may be a secret."""
+    return "\n".join(f"{file}: {_place(fault['loc'])}: {_reason(dict(fault), model)}" for fault in error.errors())
+
+
+def _find_url(settings: AgentSettings, environment: Mapping[str, str]) -> tuple[str, str]:
+    if environment.get(URL_VARIABLE):
+        return environment[URL_VARIABLE], f"environment {URL_VARIABLE}"
+    if settings.zone is not None:
+        return settings.zone.get_secret_value(), f"{settings.file}: zone"
+    if settings.credentials is None:
+        raise ConfigurationError(
+            f'{settings.file}: says nothing about the zone: add credentials = "FILE" or zone = "amqps://...", '
+            f"or set {URL_VARIABLE}"
+        )
+    path = settings.folder / settings.credentials
+    values = _read_toml(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigurationError(f"{path}: can be read by others than its owner: run chmod 600 {path}")
+    url = values.get("url")
+    if not isinstance(url, str):
+        raise ConfigurationError(f'{path}: url is missing: write url = "amqp://login:password@host:port/zone"')
+    return url, f"{path}: url"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigurationError(f"{path}: larger than a megabyte: this is no settings file")
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file: check the path") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): check its rights") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8: save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}: correct that place") from error
+
+
+def _check_patterns(settings: AgentSettings) -> None:
+    for number, source in enumerate(settings.sources, start=1):
+        if any(character in str(Path(source.path).parent) for character in "*?["):
+            raise ConfigurationError(
+                f"{settings.file}: source {number}: path: wildcards only in the file's name, for example exports/*.xml"
+            )
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    words = [f"{int(part) + 1}" if isinstance(part, int) else part for part in location]
+    return " ".join(words).replace("source ", "source ", 1) or "file"
+
+
+def _reason(fault: dict[str, Any], model: type[BaseModel]) -> str:
+    name = str(fault["loc"][-1]) if fault["loc"] else ""
+    if fault["type"] == "extra_forbidden":
+        known = [field.alias or key for key, field in model.model_fields.items() if not field.exclude]
+        near = difflib.get_close_matches(name, known, n=1)
+        return f"unknown setting: {f'did you mean {near[0]!r}?' if near else 'use ' + ', '.join(known)}"
+    if fault["type"] == "missing":
+        return "is missing: add it"
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+__all__ = ["URL_VARIABLE", "AgentSettings", "SourceSettings", "TargetSettings", "explain", "read_settings", "zone_url"]

@@ -1,0 +1,297 @@
+"""What the zone knows of each learner for the sake of sharing: where enrolled, in whose care, shielded or not.
+
+Values and rules only; the index is filled from storage and written back by the worker.
+"""
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Final
+
+from lxml import etree
+
+from broker.agreements import Scope
+from broker.protocol.envelope import NAMESPACE, Action, EventObject
+from broker.protocol.identifiers import AgentId, Establishment
+from broker.registry import AgentRecord
+
+_NS: Final = f"{{{NAMESPACE}}}"
+_CURRENT: Final = "current"
+"""Key of the enrolment that LearnerPersonal/CurrentSchoolEnrolment states without naming its RefId."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A stay at a school.
+
+    Attributes:
+        school: The establishment's number where known, else the RefId of its SchoolInfo.
+        entry: First day; None when not known. ``exit`` likewise the last day.
+    """
+
+    school: str
+    entry: date | None = None
+    exit: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """Facts about one learner that decide who may know of them.
+
+    Attributes:
+        enrolments: By the RefId of the LearnerSchoolEnrolment.
+        in_care: None when nobody has said.
+        care_authority: LA number of the authority that looks after the learner; empty when not known.
+        home_authority: LA number of the authority where the learner lives; empty when not known.
+        sources: Which agent last published each kind of object about the learner.
+    """
+
+    ref_id: str
+    upn_key: bytes | None = None
+    in_care: bool | None = None
+    care_authority: str = ""
+    home_authority: str = ""
+    shielded: bool = False
+    enrolments: Mapping[str, Enrolment] = field(default_factory=dict)
+    sources: Mapping[str, AgentId] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of a learner counts for scopes on a given day; equal standings are shared with the same recipients."""
+
+    establishments: frozenset[str]
+    care_authority: str
+    home_authority: str
+    shielded: bool
+
+    def is_in(self, scope: Scope, recipient: AgentRecord) -> bool:
+        """Tell whether a learner of this standing is in *scope* for *recipient*."""
+        match scope:
+            case Scope.ALL:
+                return True
+            case Scope.ENROLLED:
+                return not recipient.establishments.isdisjoint(self.establishments)
+            case Scope.LOOKED_AFTER:
+                return self.care_authority != "" and self.care_authority == recipient.authority
+            case Scope.RESIDENT:
+                return self.home_authority != "" and self.home_authority == recipient.authority
+
+
+NOBODY: Final = Standing(frozenset(), "", "", shielded=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an event changes in the index; None and empty where nothing.
+
+    Attributes:
+        learner: The learner as they are after the event.
+        forgotten: RefId of a learner to forget.
+        school: RefId of a SchoolInfo and the establishment it is.
+        linked: RefId of a contact and of the learner it belongs to; ``unlinked`` likewise no longer.
+    """
+
+    learner: Learner | None = None
+    forgotten: str | None = None
+    school: tuple[str, Establishment] | None = None
+    linked: tuple[str, str] | None = None
+    unlinked: tuple[str, str] | None = None
+
+
+class LearnerIndex:
+    """The learners in hand by RefId, schools by SchoolInfo's RefId, and whose contact is whose.
+
+    What is missing is unknown to the zone, or was not loaded.
+    """
+
+    def __init__(self) -> None:
+        self.learners: MutableMapping[str, Learner] = {}
+        self.schools: MutableMapping[str, str] = {}
+        self.contacts: MutableMapping[str, frozenset[str]] = {}
+
+    def draft(self) -> "LearnerIndex":
+        """Return an index over this one: what is applied to it is not seen here."""
+        draft = LearnerIndex()
+        draft.learners = ChainMap({}, self.learners)
+        draft.schools = ChainMap({}, self.schools)
+        draft.contacts = ChainMap({}, self.contacts)
+        return draft
+
+    def apply(self, observed: Observed) -> None:
+        """Make *observed* known to the decisions that follow."""
+        if observed.learner is not None:
+            self.learners[observed.learner.ref_id] = observed.learner
+        if observed.forgotten is not None:
+            self.learners.pop(observed.forgotten, None)
+        if observed.school is not None:
+            self.schools[observed.school[0]] = observed.school[1]
+        if observed.linked is not None:
+            contact, learner = observed.linked
+            self.contacts[contact] = self.contacts.get(contact, frozenset()) | {learner}
+        if observed.unlinked is not None:
+            contact, learner = observed.unlinked
+            self.contacts[contact] = self.contacts.get(contact, frozenset()) - {learner}
+
+    def standing(self, ref_id: str, today: date) -> Standing:
+        """Return how the learner stands on *today*; a learner unknown to the zone is in no scope but ``all``."""
+        learner = self.learners.get(ref_id)
+        return NOBODY if learner is None else standing(learner, self.schools, today)
+
+
+def standing(learner: Learner, schools: Mapping[str, str], today: date) -> Standing:
+    """Return how *learner* stands on *today*.
+
+    Args:
+        schools: Establishment number by the RefId of its SchoolInfo.
+
+    Source:
+        Our own rule: an enrolment counts until the day after its last day, and from when it is announced.
+    """
+    return Standing(
+        frozenset(
+            schools.get(enrolment.school, enrolment.school)
+            for enrolment in learner.enrolments.values()
+            if enrolment.exit is None or enrolment.exit >= today
+        ),
+        learner.care_authority if learner.in_care else "",
+        learner.home_authority,
+        learner.shielded,
+    )
+
+
+def observe(
+    event: EventObject,
+    source: AgentId,
+    learner: Learner | None,
+    schools: Mapping[str, str],
+    upn_key: bytes | None = None,
+) -> Observed:
+    """Return what *event* tells the index.
+
+    Args:
+        source: Who published it.
+        learner: The learner it is about, as known before; None when not known or it is about no learner.
+        schools: Establishment number by the RefId of its SchoolInfo.
+        upn_key: Keyed hash of the UPN in the event, when there is one.
+    """
+    match event.object_type:
+        case "LearnerPersonal":
+            return _observe_personal(event, source, learner, schools, upn_key)
+        case "LearnerSchoolEnrolment":
+            return _observe_enrolment(event, source, learner, schools)
+        case "LearnerContact":
+            return _observe_contact(event)
+        case "SchoolInfo":
+            return _observe_school(event)
+        case _:
+            return Observed()
+
+
+def _observe_personal(
+    event: EventObject, source: AgentId, learner: Learner | None, schools: Mapping[str, str], upn_key: bytes | None
+) -> Observed:
+    element = event.element
+    ref_id = element.get("RefId", "")
+    if event.action is Action.DELETE:
+        return Observed(forgotten=ref_id)
+    known = learner or Learner(ref_id)
+    changed = replace(
+        known,
+        upn_key=upn_key or known.upn_key,
+        home_authority=_text(element, "HomeLA", known.home_authority),
+        sources=_with_source(known, event.object_type, source),
+    )
+    in_care = element.find(_NS + "InCare")
+    if in_care is not None:
+        changed = replace(
+            changed,
+            in_care={"Yes": True, "No": False}.get(_text(in_care, "Current", "")),
+            care_authority=_text(in_care, "LAId", ""),
+        )
+    current = element.find(_NS + "CurrentSchoolEnrolment")
+    if current is not None:
+        changed = replace(changed, enrolments=_with_current(known, current, schools))
+    return Observed(learner=changed)
+
+
+def _with_current(learner: Learner, current: etree._Element, schools: Mapping[str, str]) -> Mapping[str, Enrolment]:
+    """Add the enrolment that LearnerPersonal mirrors, unless the enrolment itself is known: its dates count."""
+    enrolments = {ref: enrolment for ref, enrolment in learner.enrolments.items() if ref != _CURRENT}
+    establishment = _text(current, "LAId", "") + _text(current, "EstablishmentId", "")
+    ref = current.get("LearnerSchoolEnrolmentRefId", _CURRENT)
+    known = ref in enrolments or any(schools.get(e.school, e.school) == establishment for e in enrolments.values())
+    if establishment and not known:
+        enrolments[ref] = Enrolment(establishment)
+    return enrolments
+
+
+def _observe_enrolment(
+    event: EventObject, source: AgentId, learner: Learner | None, schools: Mapping[str, str]
+) -> Observed:
+    element = event.element
+    ref_id = element.get("RefId", "")
+    known = learner or Learner(element.get("LearnerPersonalRefId", ""))
+    enrolments = dict(known.enrolments)
+    if event.action is Action.DELETE:
+        enrolments.pop(ref_id, None)
+    else:
+        before = enrolments.get(ref_id, Enrolment(""))
+        school = _school(element.get("SchoolInfoRefId", ""), before, enrolments, schools)
+        enrolments[ref_id] = Enrolment(
+            school, _date(element, "EntryDate", before.entry), _date(element, "ExitDate", before.exit)
+        )
+        if _CURRENT in enrolments and enrolments[_CURRENT].school == school:
+            del enrolments[_CURRENT]
+    sources = _with_source(known, event.object_type, source)
+    return Observed(learner=replace(known, enrolments=enrolments, sources=sources))
+
+
+def _school(ref: str, before: Enrolment, enrolments: Mapping[str, Enrolment], schools: Mapping[str, str]) -> str:
+    """Return the establishment of the SchoolInfo *ref*; while that is unknown, what LearnerPersonal said of it."""
+    if ref in schools:
+        return schools[ref]
+    if before.school:
+        return before.school
+    return enrolments[_CURRENT].school if _CURRENT in enrolments else ref
+
+
+def _observe_contact(event: EventObject) -> Observed:
+    pair = event.element.get("ContactPersonalRefId", ""), event.element.get("LearnerPersonalRefId", "")
+    return Observed(unlinked=pair) if event.action is Action.DELETE else Observed(linked=pair)
+
+
+def _observe_school(event: EventObject) -> Observed:
+    authority, number = _text(event.element, "LAId", ""), _text(event.element, "EstablishmentId", "")
+    if event.action is Action.DELETE or not authority or not number:
+        return Observed()
+    return Observed(school=(event.element.get("RefId", ""), Establishment(authority + number)))
+
+
+def _with_source(learner: Learner, object_type: str, source: AgentId) -> Mapping[str, AgentId]:
+    if learner.sources.get(object_type) == source:
+        return learner.sources
+    return {**learner.sources, object_type: source}
+
+
+def _text(element: etree._Element, name: str, otherwise: str) -> str:
+    child = element.find(_NS + name)
+    if child is None:
+        return otherwise
+    return (child.text or "").strip()  # an element sent as nil says: now empty
+
+
+def _date(element: etree._Element, name: str, otherwise: date | None) -> date | None:
+    text = _text(element, name, "\0")
+    if text == "\0":
+        return otherwise
+    try:
+        return date.fromisoformat(text[:10]) if text else None
+    except ValueError:  # a year that the schema allows and the calendar has not, such as -0044
+        return None
+
+
+def unknown(wanted: Iterable[str], known: Mapping[str, object]) -> list[str]:
+    """Return those of *wanted* that *known* lacks, without repeats, in their order."""
+    return [ref for ref in dict.fromkeys(wanted) if ref and ref not in known]

@@ -1,0 +1,250 @@
+"""decide(): what becomes of one message; a pure function of the message and what the zone knows. No I/O.
+
+The decisions come in the order of SIF: readable, envelope, sender, rights, schema, routes, views.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import schemas
+from broker.learners import LearnerIndex, Observed, observe, standing
+from broker.protocol.envelope import (
+    MAX_MESSAGE_BYTES,
+    NAMESPACE,
+    Action,
+    EventObject,
+    Message,
+    build_event,
+    event_frame,
+    event_objects,
+    parse_message,
+)
+from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource, ZoneError
+from broker.protocol.identifiers import AgentId
+from broker.routing import Plan, Reason, Router, Standings
+from broker.validation import Refusal, check_object, refusal
+from broker.views import View, mentioned_learners
+
+_NS: Final = f"{{{NAMESPACE}}}"
+_CONTACT: Final = "ContactPersonal"
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A SIF_Event that could be read and whose sender is who it says.
+
+    Attributes:
+        sender: The agent that published it.
+        learners: RefIds the decision looks at: the learners the objects are about, or mention.
+        contacts: RefIds of the contacts the objects are about.
+        schools: RefIds of the schools the objects name.
+    """
+
+    sender: AgentId
+    message: Message
+    objects: tuple[EventObject, ...]
+    learners: tuple[str, ...]
+    contacts: tuple[str, ...]
+    schools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message to publish: *body* for each of *recipients*, under the original SIF_MsgId."""
+
+    recipients: tuple[AgentId, ...]
+    body: bytes
+    view: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message is valid; *deliveries* and *withheld* together name each subscriber once.
+
+    Attributes:
+        observed: What each object tells the learner index, in order.
+    """
+
+    deliveries: tuple[Outbound, ...]
+    withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
+    observed: tuple[Observed, ...] = field(default=())
+
+
+Decision = Accepted | Refusal
+
+
+def read(body: bytes, login: AgentId, routing_key: str, limit: int = MAX_MESSAGE_BYTES) -> Inbound:
+    """Return the event in *body*.
+
+    Args:
+        login: The agent whose login published it, verified by RabbitMQ; empty when the publisher left it out.
+        routing_key: The ordering key it came under.
+
+    Raises:
+        ZoneError: It cannot be read, is no event, or is another agent's; the text says how to mend it.
+    """
+    message = parse_message(body, limit)
+    if not login:
+        raise WrongSource("the message came without user_id: set it to the agent's login, so that RabbitMQ verifies it")
+    if message.header.source_id != login:
+        raise WrongSource(f"SIF_SourceId is not {login}, whose login sent the message: an agent sends only as itself")
+    if message.kind != "SIF_Event":
+        raise MessageTypeNotSupported(f"the intake takes SIF_Event only, not this: send it to {_CONTROL_HINT}")
+    objects = event_objects(message)
+    known = schemas.load().objects
+    learners: list[str] = []
+    contacts: list[str] = []
+    schools: list[str] = []
+    for event in objects:
+        if event.object_type not in known:
+            continue  # decide() refuses it, after the rights
+        about = about_learner(event)
+        if about is not None and about != routing_key:
+            raise NotValid(
+                f"the routing key is not the RefId of the learner that {event.object_type} is about: "
+                "publish under that key, and objects of several learners in several messages"
+            )
+        learners.append(about or "")
+        learners += mentioned_learners(event.element, event.object_type)
+        if event.object_type == _CONTACT:
+            contacts.append(event.element.get("RefId", ""))
+        schools.append(event.element.get("SchoolInfoRefId", ""))
+    return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools))
+
+
+def about_learner(event: EventObject) -> str | None:
+    """Return the RefId of the learner that an object is about; None when objects of its kind are about no learner."""
+    path = schemas.load().learner_ref(event.object_type)
+    if path is None:
+        return None
+    if path.startswith("@"):
+        return event.element.get(path[1:], "")
+    return event.element.findtext("/".join(_NS + step for step in path.split("/"))) or ""
+
+
+def decide(inbound: Inbound, router: Router, index: LearnerIndex, upn_key: bytes | None = None) -> Decision:
+    """Return what becomes of *inbound*.
+
+    Args:
+        router: Who may publish and who shares what with whom today.
+        index: What is known of the learners, contacts and schools that *inbound* names; not changed.
+        upn_key: Keyed hash of the UPN in it, where it is a LearnerPersonal with one.
+    """
+    try:
+        for event in inbound.objects:
+            router.registry.check_may_publish(inbound.sender, event.object_type, event.action)
+        for event in inbound.objects:
+            fault = check_object(event)
+            if fault is not None:
+                return fault
+    except ZoneError as error:
+        return refusal(error)
+    if len(inbound.objects) == 1:
+        return _decide_one(inbound, inbound.objects[0], router, index, upn_key)
+    return _decide_several(inbound, router, index, upn_key)
+
+
+def _decide_one(
+    inbound: Inbound, event: EventObject, router: Router, index: LearnerIndex, upn_key: bytes | None
+) -> Accepted:
+    observed = _observe(inbound, event, index, upn_key)
+    plan = router.plan(inbound.sender, event.object_type, _standings(event, observed, router, index))
+    before, after = event_frame(inbound.message, event.object_type, event.action)
+    deliveries: list[Outbound] = []
+    withheld = list(plan.withheld)
+    for view, recipients, piece in _pieces(event, inbound.sender, plan, router, index):
+        if piece is None:
+            withheld.append((Reason.NOTHING_SHARED, recipients))
+        else:
+            deliveries.append(Outbound(recipients, before + piece + after, view.name))
+    return Accepted(tuple(deliveries), tuple(withheld), (observed,))
+
+
+def _decide_several(inbound: Inbound, router: Router, index: LearnerIndex, upn_key: bytes | None) -> Accepted:
+    """Decide each object, then send each recipient one event with what it may have of them all."""
+    index = index.draft()  # each object is decided as after those before it
+    shares: dict[AgentId, list[tuple[str, Action, bytes]]] = {}
+    views: dict[AgentId, list[str]] = {}
+    reasons: dict[AgentId, Reason] = {}
+    observations: list[Observed] = []
+    for event in inbound.objects:
+        observed = _observe(inbound, event, index, upn_key)
+        plan = router.plan(inbound.sender, event.object_type, _standings(event, observed, router, index))
+        index.apply(observed)
+        observations.append(observed)
+        reasons.update((agent, reason) for reason, agents in plan.withheld for agent in agents)
+        for view, recipients, piece in _pieces(event, inbound.sender, plan, router, index):
+            for agent in recipients:
+                if piece is None:
+                    reasons[agent] = Reason.NOTHING_SHARED
+                    continue
+                shares.setdefault(agent, []).append((event.object_type, event.action, piece))
+                views.setdefault(agent, []).append(view.name)
+    together: dict[tuple[tuple[str, Action, bytes], ...], list[AgentId]] = {}
+    for agent in sorted(shares):
+        together.setdefault(tuple(shares[agent]), []).append(agent)
+    deliveries = tuple(
+        Outbound(
+            tuple(agents),
+            build_event(inbound.message.header, objects, inbound.message.version),
+            "+".join(dict.fromkeys(views[agents[0]])),
+        )
+        for objects, agents in together.items()
+    )
+    withheld: dict[Reason, list[AgentId]] = {}
+    for agent in sorted(reasons.keys() - shares.keys()):
+        withheld.setdefault(reasons[agent], []).append(agent)
+    return Accepted(deliveries, tuple((r, tuple(a)) for r, a in withheld.items()), tuple(observations))
+
+
+def _observe(inbound: Inbound, event: EventObject, index: LearnerIndex, upn_key: bytes | None) -> Observed:
+    about = about_learner(event)
+    learner = index.learners.get(about) if about else None
+    return observe(event, inbound.sender, learner, index.schools, upn_key)
+
+
+def _standings(event: EventObject, observed: Observed, router: Router, index: LearnerIndex) -> Standings | None:
+    """Return how those it is about stand before and after: what ends a sharing is the last that the recipient gets."""
+    if event.object_type == _CONTACT:
+        linked = sorted(index.contacts.get(event.element.get("RefId", ""), ()))
+        return tuple(index.standing(ref_id, router.today) for ref_id in linked)
+    about = about_learner(event)
+    if about is None:
+        return None
+    known = index.standing(about, router.today)
+    if observed.learner is None:
+        return (known,)
+    new = standing(observed.learner, index.schools, router.today)
+    return (known,) if new == known else (known, new)
+
+
+def _pieces(
+    event: EventObject, sender: AgentId, plan: Plan, router: Router, index: LearnerIndex
+) -> list[tuple[View, tuple[AgentId, ...], bytes | None]]:
+    """Return each view's recipients with the object cut for them; None where a Change has nothing for them."""
+    found: list[tuple[View, tuple[AgentId, ...], bytes | None]] = []
+    for view, recipients in plan.shares:
+        mentioned = mentioned_learners(event.element, event.object_type) if view.mentions_learners else ()
+        if not mentioned:
+            found.append((view, recipients, _cut(event, view, frozenset())))
+            continue
+        groups: dict[frozenset[str], list[AgentId]] = {}
+        for agent in recipients:
+            allowed = frozenset(
+                ref
+                for ref in mentioned
+                if router.allows(sender, agent, event.object_type, index.standing(ref, router.today))
+            )
+            groups.setdefault(allowed, []).append(agent)
+        found += [(view, tuple(agents), _cut(event, view, allowed)) for allowed, agents in groups.items()]
+    return found
+
+
+def _cut(event: EventObject, view: View, allowed: frozenset[str]) -> bytes | None:
+    piece = view.cut(event.element, allowed.__contains__)
+    if piece is None and event.action is not Action.CHANGE:
+        return view.keys_only(event.element)
+    return piece
+
+
+_CONTROL_HINT: Final = "the exchange sif.control"

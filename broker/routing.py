@@ -1,0 +1,138 @@
+"""Who gets an object, cut to which view, and why the others do not: values in, values out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from broker.agreements import Agreement, Scope
+from broker.learners import Standing
+from broker.protocol.identifiers import AgentId
+from broker.registry import AgentRecord, Registry
+from broker.views import View, compile_view
+
+
+class Reason(StrEnum):
+    """Why a subscriber does not get an object."""
+
+    NO_AGREEMENT = "no-agreement"
+    NOT_LIVE = "agreement-not-live"
+    NOT_IN_SCOPE = "learner-not-in-scope"
+    SHIELDED = "learner-shielded"
+    NOTHING_SHARED = "nothing-shared-in-change"
+
+
+Standings = tuple[Standing, ...]
+"""How the learners an object is about stand, before and after the event; any of them counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Recipients by view, and by reason whoever subscribes and gets nothing; ordered by id, nobody occurs twice."""
+
+    shares: tuple[tuple[View, tuple[AgentId, ...]], ...]
+    withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
+
+
+@dataclass(slots=True)
+class Router:
+    """Plans for one wording of the registry and the agreements on one day; plans and views are made once each."""
+
+    registry: Registry
+    agreements: Sequence[Agreement]
+    today: date
+    _plans: dict[tuple[AgentId, str, Standings | None], Plan] = field(default_factory=dict)
+    _views: dict[tuple[str, frozenset[str]], View] = field(default_factory=dict)
+
+    def plan(self, sender: AgentId, object_type: str, standings: Standings | None) -> Plan:
+        """Return who gets an object of *object_type* from *sender*.
+
+        Args:
+            standings: Of the learners the object is about; None when it is about no learner, so that scopes do
+                not matter; empty when it is about learners that are not known, who are in no scope but ``all``.
+
+        Returns:
+            Every subscriber once, except the sender, who is never sent its own objects.
+        """
+        key = (sender, object_type, standings)
+        known = self._plans.get(key)
+        if known is None:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            known = self._plans[key] = self._make(sender, object_type, standings)
+        return known
+
+    def allows(self, sender: AgentId, recipient: AgentId, object_type: str, standing: Standing) -> bool:
+        """Tell whether *recipient* may learn of a learner of this standing from *sender*'s *object_type*."""
+        agent = self.registry.agents[recipient]
+        found = self._agreements(sender, agent, object_type, (standing,))
+        return not isinstance(found, Reason)
+
+    def _make(self, sender: AgentId, object_type: str, standings: Standings | None) -> Plan:
+        shares: dict[frozenset[str], tuple[View, list[AgentId]]] = {}
+        withheld: dict[Reason, list[AgentId]] = {}
+        for agent in self.registry.subscribers(object_type):
+            if agent.id == sender:
+                continue
+            found = self._agreements(sender, agent, object_type, standings)
+            if isinstance(found, Reason):
+                withheld.setdefault(found, []).append(agent.id)
+                continue
+            view = self._view(object_type, found)
+            shares.setdefault(frozenset(a.id for a in found), (view, []))[1].append(agent.id)
+        return Plan(
+            tuple((view, tuple(agents)) for view, agents in shares.values()),
+            tuple((reason, tuple(agents)) for reason, agents in withheld.items()),
+        )
+
+    def _agreements(
+        self, sender: AgentId, recipient: AgentRecord, object_type: str, standings: Standings | None
+    ) -> tuple[Agreement, ...] | Reason:
+        between = [
+            agreement
+            for agreement in self.agreements
+            if object_type in agreement.shares and agreement.is_between(sender, recipient.id)
+        ]
+        steps: tuple[tuple[Reason, Callable[[Agreement], bool]], ...] = (
+            (Reason.NO_AGREEMENT, lambda _: True),
+            (Reason.NOT_LIVE, lambda agreement: agreement.is_live(self.today)),
+            (Reason.NOT_IN_SCOPE, lambda agreement: _in_scope(agreement.scope, recipient, standings)),
+            (Reason.SHIELDED, lambda agreement: agreement.shielded or not _is_shielded(standings)),
+        )
+        for reason, keeps in steps:
+            between = [agreement for agreement in between if keeps(agreement)]
+            if not between:
+                return reason
+        return tuple(between)
+
+    def _view(self, object_type: str, agreements: tuple[Agreement, ...]) -> View:
+        key = (object_type, frozenset(agreement.id for agreement in agreements))
+        if key not in self._views:
+            self._views[key] = compile_view(object_type, agreements)
+        return self._views[key]
+
+
+def explain(reason: str) -> str:
+    """Return a sentence for people on why an agent did not get an object."""
+    return _EXPLANATIONS.get(reason, reason)
+
+
+_MAX_PLANS = 20_000
+
+_EXPLANATIONS: Mapping[str, str] = {
+    Reason.NO_AGREEMENT: "no agreement from the sender to this agent names the object",
+    Reason.NOT_LIVE: "the agreement has not started or has expired",
+    Reason.NOT_IN_SCOPE: "the learner is not among those the agreement is about",
+    Reason.SHIELDED: "the learner is under a shield and no agreement covers that",
+    Reason.NOTHING_SHARED: "the change touched nothing that an agreement shares",
+}
+
+
+def _in_scope(scope: Scope, recipient: AgentRecord, standings: Standings | None) -> bool:
+    if standings is None or scope is Scope.ALL:
+        return True
+    return any(standing.is_in(scope, recipient) for standing in standings)
+
+
+def _is_shielded(standings: Standings | None) -> bool:
+    return any(standing.shielded for standing in standings or ())

@@ -1,0 +1,64 @@
+"""What the zone remembers, on SQLite or PostgreSQL; the only package with SQLAlchemy and Alembic, decides nothing."""
+
+from broker.storage.errors import (
+    DatabaseTooNew,
+    DatabaseUrlError,
+    KeyFileError,
+    NoSuchEntry,
+    StorageError,
+    StorageUnavailable,
+    WrongKey,
+    WrongState,
+)
+from broker.storage.records import (
+    SEEN_AGAIN,
+    VERDICT,
+    Batch,
+    ContactLink,
+    EstablishmentRow,
+    Held,
+    LearnerRow,
+    LedgerRow,
+    Outcome,
+    QuarantineEntry,
+    QuarantineReason,
+    QuarantineState,
+    RecipientRow,
+    ReconcileRow,
+    Registration,
+)
+from broker.storage.store import Store, open_store
+from broker.storage.vault import make_key
+
+__all__ = [
+    # the store and its key
+    "Store",
+    "make_key",
+    "open_store",
+    # what is stored
+    "SEEN_AGAIN",
+    "VERDICT",
+    "Batch",
+    "ContactLink",
+    "EstablishmentRow",
+    "Held",
+    "LearnerRow",
+    "LedgerRow",
+    "Outcome",
+    "QuarantineReason",
+    "QuarantineState",
+    "Registration",
+    # what is read back
+    "QuarantineEntry",
+    "RecipientRow",
+    "ReconcileRow",
+    # errors
+    "DatabaseTooNew",
+    "DatabaseUrlError",
+    "KeyFileError",
+    "NoSuchEntry",
+    "StorageError",
+    "StorageUnavailable",
+    "WrongKey",
+    "WrongState",
+]

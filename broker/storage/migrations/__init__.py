@@ -1,0 +1,1 @@
+"""Alembic's migrations; broker.storage.engine runs them."""

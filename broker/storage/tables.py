@@ -1,0 +1,153 @@
+"""The tables as SQLAlchemy sees them; what made a database so are the migrations, and a test holds the two equal."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives; SQLite numbers rows only in a column whose type is INTEGER."""
+
+audience: Final = Table(
+    "audience",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),  # hash of the members: one row for each distinct set
+    Column("size", Integer, nullable=False),
+)
+
+audience_member: Final = Table(
+    "audience_member",
+    metadata,
+    Column("audience_id", ROW_NUMBER, ForeignKey("audience.id"), primary_key=True),
+    Column("agent", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Column order is also the order in which the writer hands rows over. One index finds a message and keeps rows
+# unique, one finds a time; each costs a page written per message, so there are no others.
+ledger: Final = Table(
+    "ledger",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("msg_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("ref_id", Text, nullable=False),
+    Column("audience_id", ROW_NUMBER, ForeignKey("audience.id")),  # NULL where the row is about nobody
+    Column("considered", Integer, nullable=False),
+    Column("view", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("category", SmallInteger, nullable=False),
+    Column("code", SmallInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Index("uq_ledger_message", "msg_id", "source", "attempt", "seq", unique=True),
+    Index("ix_ledger_at", "at"),
+)
+
+learner: Final = Table(
+    "learner",
+    metadata,
+    Column("ref_id", Text, primary_key=True),
+    Column("upn_key", LargeBinary),
+    Column("in_care", Boolean),
+    Column("care_authority", Text, nullable=False),
+    Column("home_authority", Text, nullable=False),
+    Column("shielded", Boolean, nullable=False),
+    Column("enrolments", Text, nullable=False),  # JSON: read and written whole, by ref_id only
+    Column("sources", Text, nullable=False),  # JSON
+    sqlite_with_rowid=False,
+)
+
+establishment: Final = Table(
+    "establishment",
+    metadata,
+    Column("school_ref", Text, primary_key=True),
+    Column("laestab", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+contact_link: Final = Table(
+    "contact_link",
+    metadata,
+    Column("contact_ref", Text, primary_key=True),
+    Column("learner_ref", Text, primary_key=True),
+    Index("ix_contact_link_learner_ref", "learner_ref"),
+    sqlite_with_rowid=False,
+)
+
+agent: Final = Table(
+    "agent",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("registered_at", Double, nullable=False),
+)
+
+registry: Final = Table(
+    "registry",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, 1
+    Column("version", ROW_NUMBER, nullable=False),
+)
+
+quarantine: Final = Table(
+    "quarantine",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("msg_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("category", SmallInteger, nullable=False),
+    Column("code", SmallInteger, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("findings", Text, nullable=False),  # JSON
+    Column("sha256", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Index("uq_quarantine_message", "msg_id", "source", "attempt", "sha256", unique=True),
+    Index("ix_quarantine_state_at", "state", "at"),
+)
+
+# A table of their own, so that a list of entries reads no bodies.
+quarantine_body: Final = Table(
+    "quarantine_body",
+    metadata,
+    Column("quarantine_id", Text, ForeignKey("quarantine.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # original or fixed
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)

@@ -1,0 +1,28 @@
+"""Carrying messages: one contract, over RabbitMQ and in memory; nothing about SIF."""
+
+from broker.transports.amqp import AmqpSettings, AmqpTransport
+from broker.transports.contract import (
+    NO_HEADERS,
+    HeaderValue,
+    Incoming,
+    Outgoing,
+    PublishRefused,
+    Refusal,
+    Transport,
+    TransportLost,
+)
+
+__all__ = [
+    # the contract
+    "NO_HEADERS",
+    "HeaderValue",
+    "Incoming",
+    "Outgoing",
+    "PublishRefused",
+    "Refusal",
+    "Transport",
+    "TransportLost",
+    # over RabbitMQ
+    "AmqpSettings",
+    "AmqpTransport",
+]

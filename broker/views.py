@@ -1,0 +1,239 @@
+"""Cut an object to what agreements share of it: include-only, compiled once, one pass; every way out uses this.
+
+What no path names does not leave: elements, attributes, text, comments, processing instructions.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Final
+from xml.sax.saxutils import quoteattr
+
+from lxml import etree
+
+import schemas
+from broker.agreements import WHOLE, Agreement
+from broker.protocol.envelope import NAMESPACE, local_name
+
+_NS: Final = f"{{{NAMESPACE}}}"
+_DECLARATION: Final = f' xmlns="{NAMESPACE}"'.encode()
+
+LearnerFilter = Callable[[str], bool]
+"""Tells whether the learner with this RefId may be mentioned to the recipients of the view."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is shared below one element; *whole* means everything."""
+
+    whole: bool = False
+    attributes: list[str] = field(default_factory=list)
+    children: dict[str, "_Node"] = field(default_factory=dict)
+    learner_list: tuple[str, str] | None = None
+    """Tag of the members that speak about another learner, and the path of its RefId in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What agreements together share of one kind of object.
+
+    Attributes:
+        name: Ids of the agreements, each with the digest of its wording, joined by ``+``.
+        paths: What is shared, ordered, without repeats.
+        mentions_learners: Whether a shared list may speak about learners other than the object's own.
+    """
+
+    object_type: str
+    name: str
+    paths: tuple[str, ...]
+    mentions_learners: bool
+    _root: _Node = field(repr=False, compare=False)
+    _keys: frozenset[str] = field(repr=False, compare=False)
+    _key_tags: frozenset[str] = field(repr=False, compare=False)
+
+    def cut(self, element: etree._Element, keep_learner: LearnerFilter | None = None) -> bytes | None:
+        """Return *element* cut to this view, serialised in SIF UK's namespace (UTF-8, no XML declaration).
+
+        Args:
+            element: The object; it is not changed.
+            keep_learner: Which members of lists about other learners may stay; None keeps none of them.
+
+        Returns:
+            The bytes, or None when nothing but the attributes that identify the object is left.
+        """
+        attributes, content = _parts(element, self._root, keep_learner)
+        if all(name in self._keys for name, _ in attributes) and not self._has_more_than_keys(element, content):
+            return None
+        return _assemble(self.object_type, attributes, content)
+
+    def keys_only(self, element: etree._Element) -> bytes:
+        """Return *element* with nothing but the attributes and elements that identify it, as far as shared."""
+        attributes, _ = _parts(element, self._root, None)
+        content = [_whole(child) for child in element if child.tag in self._key_tags]
+        return _assemble(self.object_type, [(name, value) for name, value in attributes if name in self._keys], content)
+
+    def _has_more_than_keys(self, element: etree._Element, content: list[bytes]) -> bool:
+        if not content or not self._key_tags:
+            return bool(content)
+        return len(content) > sum(child.tag in self._key_tags for child in element)
+
+
+def compile_view(object_type: str, agreements: Sequence[Agreement]) -> View:
+    """Return the view that *agreements* together give of *object_type*.
+
+    Paths are those of :class:`~broker.agreements.Agreement`: ``@RefId``, ``LocalId``, ``PersonalInformation/Name``,
+    ``CurrentSchoolEnrolment/@MembershipType``; ``*`` alone for the whole object.
+
+    Source:
+        Our own rule: deny by default, include-only.
+    """
+    schema = schemas.load()
+    paths = tuple(sorted({path for agreement in agreements for path in agreement.shares.get(object_type, ())}))
+    root = _Node()
+    for path in paths:
+        _include(root, path)
+    mentions = False
+    for learners in schema.other_learners(object_type):
+        mentions |= _mark_learners(root, learners.path, learners.member, learners.ref)
+    keys = schema.keys(object_type)
+    attributes = frozenset(key[1:] for key in keys if key.startswith("@"))
+    shared = root.children if not root.whole else dict.fromkeys(_NS + key for key in keys)
+    tags = frozenset(_NS + key for key in keys if _NS + key in shared)
+    name = "+".join(f"{agreement.id}@{agreement.digest}" for agreement in sorted(agreements, key=lambda a: a.id))
+    return View(object_type, name, paths, mentions, root, attributes, tags)
+
+
+def mentioned_learners(element: etree._Element, object_type: str) -> tuple[str, ...]:
+    """Return the RefIds of other learners that *element* speaks about, in document order."""
+    found: list[str] = []
+    for learners in schemas.load().other_learners(object_type):
+        path = "/".join(_NS + step for step in f"{learners.path}/{learners.member}".split("/"))
+        found += [_reference(member, learners.ref) for member in element.iterfind(path)]
+    return tuple(found)
+
+
+def _include(root: _Node, path: str) -> None:
+    if path == WHOLE:
+        root.whole = True
+        return
+    node = root
+    steps = path.split("/")
+    for step in steps[:-1]:
+        node = node.children.setdefault(_NS + step, _Node())
+    last = steps[-1]
+    if not last.startswith("@"):
+        node.children.setdefault(_NS + last, _Node()).whole = True
+    elif last[1:] not in node.attributes:
+        node.attributes.append(last[1:])
+
+
+def _mark_learners(root: _Node, path: str, member: str, ref: str) -> bool:
+    """Mark the list at *path* for filtering where the view reaches it; split whole nodes on the way open."""
+    node = root
+    for step in path.split("/"):
+        if node.whole:
+            child = node.children.setdefault(_NS + step, _Node(whole=True))
+        elif _NS + step in node.children:
+            child = node.children[_NS + step]
+        else:
+            return False
+        node = child
+    node.learner_list = (_NS + member, ref)
+    return True
+
+
+def _parts(
+    element: etree._Element, node: _Node, keep_learner: LearnerFilter | None
+) -> tuple[list[tuple[str, str]], list[bytes]]:
+    """Return what is shared of *element*: its attributes and its serialised children, in order."""
+    if node.whole:
+        attributes = [(str(name), str(value)) for name, value in element.items()]
+    else:
+        attributes = [(name, value) for name in node.attributes if (value := element.get(name)) is not None]
+    content: list[bytes] = []
+    children = node.children
+    for child in element:
+        below = children.get(child.tag)  # comments and instructions have a function for a tag: never found
+        if below is None:
+            if node.whole and isinstance(child.tag, str):
+                content.append(_whole(child))
+        elif below.whole and not below.children and below.learner_list is None:
+            content.append(_whole(child))
+        else:
+            piece = _part(child, below, keep_learner)
+            if piece is not None:
+                content.append(piece)
+    if node.whole and not len(element) and element.text:
+        content.append(_escape(element.text))
+    return attributes, content
+
+
+def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | None) -> bytes | None:
+    """Return *element* as far as it is shared, None when nothing of it is left."""
+    if node.learner_list is not None:
+        element = _without_hidden_learners(element, node.learner_list, keep_learner)
+        if not len(element):
+            return None
+        if node.whole:
+            return _whole(element)
+    attributes, content = _parts(element, node, keep_learner)
+    if not attributes and not content:
+        return None
+    return _assemble(local_name(element), attributes, content)
+
+
+def _without_hidden_learners(
+    element: etree._Element, learner_list: tuple[str, str], keep_learner: LearnerFilter | None
+) -> etree._Element:
+    member_tag, ref = learner_list
+    kept = deepcopy(element)
+    for member in list(kept):
+        if member.tag != member_tag or keep_learner is None or not keep_learner(_reference(member, ref)):
+            kept.remove(member)
+    return kept
+
+
+def _reference(member: etree._Element, ref: str) -> str:
+    if ref.startswith("@"):
+        return member.get(ref[1:], "")
+    return (member.findtext("/".join(_NS + step for step in ref.split("/"))) or "").strip()
+
+
+def _whole(element: etree._Element) -> bytes:
+    piece: bytes = etree.tostring(element, encoding="utf-8", with_tail=False)
+    if b"<!--" in piece or b"<?" in piece:  # markup, since text has its < escaped
+        piece = etree.tostring(_stripped(element), encoding="utf-8", with_tail=False)
+    if piece.find(_DECLARATION, 0, piece.find(b">")) >= 0:  # the enclosing message declares it
+        piece = piece.replace(_DECLARATION, b"", 1)
+    return piece
+
+
+def _stripped(element: etree._Element) -> etree._Element:
+    copy = deepcopy(element)
+    copy.tail = None
+    etree.strip_tags(copy, etree.Comment, etree.ProcessingInstruction)
+    return copy
+
+
+def _escape(text: str) -> bytes:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").encode()
+
+
+def _assemble(tag: str, attributes: Iterable[tuple[str, str]], content: Sequence[bytes]) -> bytes:
+    name = tag.encode()
+    written = b"".join(
+        b' %b="%b"' % (key.encode(), value.encode())
+        if value.isalnum() and key[0] != "{"
+        else f" {_attribute(number, key, value)}".encode()
+        for number, (key, value) in enumerate(attributes)
+    )
+    if not content:
+        return b"<%b%b/>" % (name, written)
+    return b"<%b%b>%b</%b>" % (name, written, b"".join(content), name)
+
+
+def _attribute(number: int, key: str, value: str) -> str:
+    if not key.startswith("{"):
+        return f"{key}={quoteattr(value)}"
+    namespace, _, name = key[1:].partition("}")
+    return f"xmlns:n{number}={quoteattr(namespace)} n{number}:{name}={quoteattr(value)}"

@@ -1,0 +1,526 @@
+"""The loop around decide(): take a batch, decide, publish, wait for confirms, commit, and only then acknowledge.
+
+Killed anywhere it loses nothing: what is not acknowledged comes again, what was committed is recognised, and what was
+published comes to the receivers under the same message id.
+"""
+
+import hashlib
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+import structlog
+
+from broker import control
+from broker.learners import Enrolment, Learner, LearnerIndex, Observed, unknown
+from broker.pipeline import Accepted, Decision, Inbound, decide, read
+from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
+from broker.protocol.errors import ConfigurationError, NotRegistered, ZoneError
+from broker.protocol.identifiers import AgentId, MsgId, is_guid
+from broker.protocol.topology import (
+    BROKER_LOGIN,
+    CONTROL_QUEUE,
+    DEAD_QUEUE,
+    DELIVERY,
+    Topology,
+    agent_topology,
+    intake_queue,
+    zone_topology,
+)
+from broker.routing import Router
+from broker.settings import Zone, load_zone, zone_stamp
+from broker.storage import (
+    SEEN_AGAIN,
+    Batch,
+    ContactLink,
+    EstablishmentRow,
+    Held,
+    LearnerRow,
+    LedgerRow,
+    Outcome,
+    QuarantineReason,
+    StorageError,
+    Store,
+)
+from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
+from broker.validation import Refusal, refusal
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 100
+"""Messages decided at once; one look-up in storage and at most one commit each."""
+ATTEMPT: Final = "attempt"
+"""Header of a replay: 1 for a message's first; only believed of the broker's own login."""
+LOGIN: Final = "login"
+"""Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
+_RELOAD_SECONDS: Final = 2.0
+_MAX_CACHED: Final = 200_000
+_UPN: Final = f"{{{NAMESPACE}}}UPN"
+
+Key = tuple[str, str, int]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch on its way: what it published, and what is to be stored and acknowledged once that is confirmed."""
+
+    tag: int
+    published: dict[int, Outgoing] = field(default_factory=dict)
+    last: int = 0
+    keys: set[Key] = field(default_factory=set)
+    ledger: list[LedgerRow] = field(default_factory=list)
+    learners: dict[str, LearnerRow] = field(default_factory=dict)
+    quarantine: list[Held] = field(default_factory=list)
+    establishments: list[EstablishmentRow] = field(default_factory=list)
+    links: dict[tuple[str, str], bool] = field(default_factory=dict)
+    forgotten: dict[str, None] = field(default_factory=dict)
+
+    def note(self, observed: Observed) -> None:
+        """Keep what an event told, so that of several the last holds."""
+        if observed.learner is not None:
+            self.learners[observed.learner.ref_id] = _learner_row(observed.learner)
+        if observed.forgotten is not None:
+            self.learners.pop(observed.forgotten, None)
+            self.forgotten[observed.forgotten] = None
+        if observed.school is not None:
+            self.establishments.append(EstablishmentRow(*observed.school))
+        if observed.linked is not None:
+            self.links[observed.linked] = True
+        if observed.unlinked is not None:
+            self.links[observed.unlinked] = False
+
+    def add(self, later: "_Work") -> None:
+        """Take in what a later batch is to store."""
+        self.ledger += later.ledger
+        self.quarantine += later.quarantine
+        self.establishments += later.establishments
+        for ref in later.forgotten:
+            self.learners.pop(ref, None)
+        self.forgotten |= later.forgotten
+        self.learners |= later.learners
+        self.links |= later.links
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """An incoming message with who sent it, under which id, and which attempt it is."""
+
+    incoming: Incoming
+    login: AgentId
+    msg_id: str
+    attempt: int
+    sha256: str
+    content: Inbound | Refusal
+
+    @property
+    def key(self) -> Key:
+        return (self.login, self.msg_id, self.attempt)
+
+
+class Worker:
+    """One process's share of the zone's work."""
+
+    def __init__(self, transport: Transport, store: Store, zone: Zone, *, now: Callable[[], float] = time.time) -> None:
+        self._transport = transport
+        self._store = store
+        self._now = now
+        self._index = LearnerIndex()
+        self._registered: frozenset[AgentId] = frozenset()
+        self._backlog: deque[Incoming] = deque()
+        self._works: deque[_Work] = deque()
+        self._pending: set[Key] = set()
+        self._checked = 0.0
+        self._schools_checked = 0.0
+        self._use(zone)
+
+    def open(self, partitions: Sequence[int]) -> None:
+        """Declare the zone and each agent's queue, and take the intake *partitions*, control and dead letters."""
+        self._transport.declare(self._topology())
+        self._transport.consume([*(intake_queue(n) for n in partitions), CONTROL_QUEUE, DEAD_QUEUE])
+
+    def stand_by(self, partitions: Sequence[int]) -> None:
+        """Also wait for *partitions* of other workers: each has one active consumer, the next takes over from it."""
+        self._transport.consume([intake_queue(n) for n in partitions])
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand."""
+        return not self._backlog and not self._works
+
+    def step(self, timeout: float) -> None:
+        """Do what there is to do; wait up to *timeout* seconds when there is nothing."""
+        self._reload()
+        try:
+            self._backlog += self._transport.poll(0 if self._backlog else timeout)
+            while self._backlog:
+                chunk = [self._backlog[n] for n in range(min(BATCH, len(self._backlog)))]
+                self._begin(chunk)
+                for _ in chunk:
+                    self._backlog.popleft()
+                self._backlog += self._transport.poll(0)
+                self._finish()
+            self._finish()
+        except TransportLost as lost:
+            log.warning("worker_lost_connection", reason=str(lost), in_hand=len(self._works))
+            self._drop_all()
+        except StorageError as error:
+            if not error.retry:
+                raise
+            log.warning("storage_not_available", reason=type(error).__name__)
+            time.sleep(min(timeout, 1.0))
+
+    # -- a batch begins --------------------------------------------------------------------------------------------
+
+    def _begin(self, chunk: Sequence[Incoming]) -> None:
+        letters = [self._open(incoming) for incoming in chunk if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)]
+        seen = self._load(letters)
+        work = _Work(chunk[-1].tag)
+        for incoming in chunk:
+            if incoming.queue == CONTROL_QUEUE:
+                self._control(incoming, work)
+            elif incoming.queue == DEAD_QUEUE:
+                self._bury(incoming, work)
+        for letter in letters:
+            if letter.key in seen or letter.key in self._pending or letter.key in work.keys:
+                work.ledger.append(self._row(letter, "duplicate", seq=SEEN_AGAIN))
+                continue
+            work.keys.add(letter.key)
+            decision = self._decide(letter)
+            if isinstance(decision, Refusal):
+                self._refuse(letter, decision, work)
+            else:
+                self._deliver(letter, decision, work)
+        self._pending |= work.keys
+        self._works.append(work)
+
+    def _open(self, incoming: Incoming) -> _Letter:
+        login, attempt = AgentId(incoming.user_id), 0
+        if login == BROKER_LOGIN:
+            login = AgentId(str(incoming.headers.get(LOGIN, "")))
+            attempt = int(incoming.headers.get(ATTEMPT, 1))
+        sha256 = hashlib.sha256(incoming.body).hexdigest()
+        try:
+            content: Inbound | Refusal = read(incoming.body, login, incoming.routing_key)
+        except ZoneError as error:
+            content = refusal(error)
+        if isinstance(content, Inbound):
+            msg_id = str(content.message.header.msg_id)
+        else:
+            msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
+        return _Letter(incoming, login, msg_id, attempt, sha256, content)
+
+    def _load(self, letters: Sequence[_Letter]) -> frozenset[Key]:
+        """Fetch what deciding *letters* needs; return the keys of those that the ledger already has a verdict on."""
+        if not letters:
+            return frozenset()
+        events = [letter.content for letter in letters if isinstance(letter.content, Inbound)]
+        index = self._index
+        learners = unknown((ref for event in events for ref in event.learners), index.learners)
+        contacts = unknown((ref for event in events for ref in event.contacts), index.contacts)
+        if contacts:
+            for ref, linked in self._store.contact_learners(contacts).items():
+                index.contacts[ref] = frozenset(linked)
+                learners += unknown(linked, index.learners)
+        learners += unknown((ref for contact in contacts for ref in index.contacts.get(contact, ())), index.learners)
+        if learners:
+            for ref, row in self._store.learners(learners).items():
+                index.learners[ref] = _learner(row)
+        schools = unknown((ref for event in events for ref in event.schools), index.schools)
+        if schools and self._now() - self._schools_checked > _RELOAD_SECONDS:
+            self._schools_checked = self._now()
+            index.schools.update(self._store.establishments())
+        if any(event.sender not in self._registered for event in events):
+            self._registered = frozenset(AgentId(agent) for agent in self._store.registered())
+        return self._store.accepted([letter.key for letter in letters])
+
+    def _decide(self, letter: _Letter) -> Decision:
+        content = letter.content
+        if isinstance(content, Refusal):
+            return content
+        if content.sender not in self._registered:
+            return refusal(NotRegistered(f"agent {content.sender} is not registered: send SIF_Register first"))
+        upn = content.objects[0].element.findtext(_UPN)
+        try:
+            decision = decide(content, self._router, self._index, self._store.upn_key(upn) if upn else None)
+        except Exception as error:  # noqa: BLE001  # one message must never stop the zone; it is kept, and said
+            log.error("message_not_decided", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
+            return Refusal(11, 1, "the zone failed on this message: it is kept in quarantine, tell the administrator")
+        if isinstance(decision, Accepted):
+            for observed in decision.observed:
+                self._index.apply(observed)
+        return decision
+
+    # -- what was decided is carried out ---------------------------------------------------------------------------
+
+    def _deliver(self, letter: _Letter, decision: Accepted, work: _Work) -> None:
+        considered = sum(len(delivery.recipients) for delivery in decision.deliveries)
+        considered += sum(len(agents) for _, agents in decision.withheld)
+        work.ledger.append(self._row(letter, "accepted", considered=considered))
+        seq = 0
+        for seq, delivery in enumerate(decision.deliveries, start=1):
+            self._publish(
+                Outgoing(
+                    DELIVERY,
+                    delivery.recipients[0],
+                    delivery.body,
+                    letter.msg_id,
+                    "SIF_Event",
+                    bcc=delivery.recipients[1:],
+                    user_id=BROKER_LOGIN,
+                ),
+                work,
+            )
+            digest = hashlib.sha256(delivery.body).hexdigest()
+            work.ledger.append(
+                self._row(letter, "delivered", seq=seq, audience=delivery.recipients, view=delivery.view, sha256=digest)
+            )
+        for number, (reason, agents) in enumerate(decision.withheld, start=seq + 1):
+            work.ledger.append(self._row(letter, "withheld", seq=number, audience=agents, reason=reason, sha256=""))
+        for observed in decision.observed:
+            work.note(observed)
+
+    def _refuse(self, letter: _Letter, why: Refusal, work: _Work) -> None:
+        log.info("message_refused", msg_id=letter.msg_id, source=letter.login, category=why.category, code=why.code)
+        work.ledger.append(self._row(letter, "refused", reason=why.reason, category=why.category, code=why.code))
+        work.quarantine.append(self._held(letter, "refused", why))
+        if letter.login not in self._zone.registry.agents:
+            return
+        readable = isinstance(letter.content, Inbound)
+        ack = Ack(
+            letter.login,
+            letter.msg_id if readable or is_guid(letter.incoming.message_id) else None,
+            category=why.category,
+            code=why.code,
+            description=why.summary,
+        )
+        # The same id each time, so that an agent that hears of one refusal twice can tell.
+        msg_id = hashlib.sha256(f"{letter.login}/{letter.msg_id}/{letter.attempt}".encode()).hexdigest()[:32].upper()
+        header = new_header(AgentId(self._zone.id), MsgId(msg_id))
+        version = letter.content.message.version if isinstance(letter.content, Inbound) else VERSION
+        body = build_ack(header, ack, version)
+        self._publish(Outgoing(DELIVERY, letter.login, body, msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
+
+    def _control(self, incoming: Incoming, work: _Work) -> None:
+        login = AgentId(incoming.user_id)
+        answer = control.answer(incoming.body, login, self._zone.registry, self._registered)
+        if answer.registered is not None:
+            name, version = answer.registered
+            self._store.register(login, name=name, version=version, at=self._now())
+            self._registered |= {login}
+            log.info("agent_registered", agent=login)
+        if answer.unregistered:
+            self._store.unregister(login)
+            self._registered -= {login}
+            log.info("agent_unregistered", agent=login)
+        if login in self._zone.registry.agents:
+            header = new_header(AgentId(self._zone.id))
+            body = build_ack(header, answer.ack, answer.version)
+            self._publish(Outgoing(DELIVERY, login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
+
+    def _bury(self, incoming: Incoming, work: _Work) -> None:
+        """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
+        queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
+        sha256 = hashlib.sha256(incoming.body).hexdigest()
+        login = incoming.user_id if incoming.user_id != BROKER_LOGIN else queue.removeprefix("agent.")
+        refusal_ = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend the receiver, replay")
+        letter = _Letter(incoming, AgentId(login), incoming.message_id or sha256[:32].upper(), 0, sha256, refusal_)
+        work.quarantine.append(self._held(letter, "undeliverable", refusal_))
+        log.warning("message_undeliverable", msg_id=letter.msg_id, queue=queue)
+
+    def _publish(self, message: Outgoing, work: _Work) -> None:
+        work.last = self._transport.publish(message)
+        work.published[work.last] = message
+
+    # -- a batch ends ----------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Store and acknowledge the batches whose publishes are all confirmed, oldest first, in one transaction."""
+        self._publish_again()
+        done: list[_Work] = []
+        confirmed = self._transport.confirmed
+        for work in self._works:
+            if work.last > confirmed:
+                break
+            done.append(work)
+        if not done:
+            return
+        self._store.commit(_batch(done))
+        self._transport.ack(done[-1].tag)
+        for work in done:
+            self._works.popleft()
+            self._pending -= work.keys
+        if not self._works:
+            self._index.contacts.clear()  # other workers link contacts too
+            if len(self._index.learners) > _MAX_CACHED:
+                self._index.learners.clear()
+
+    def _publish_again(self) -> None:
+        """Declare and publish again what was refused: a queue that vanished, or one that could not take it."""
+        refusals = {refused.number: refused.reason for refused in self._transport.refusals()}
+        if not refusals:
+            return
+        log.warning("publish_refused", reasons=sorted(set(refusals.values())), messages=len(refusals))
+        self._transport.declare(self._topology())
+        for work in self._works:
+            for message in [work.published.pop(number) for number in refusals if number in work.published]:
+                self._publish(message, work)
+
+    def _drop_all(self) -> None:
+        """Forget what is in hand: all that was not acknowledged comes again."""
+        self._backlog.clear()
+        self._works.clear()
+        self._pending.clear()
+        self._index = LearnerIndex()
+        self._schools_checked = 0.0
+
+    # -- settings --------------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Take up changed rights and agreements, and the new day; keep the old ones when the new cannot be used."""
+        now = self._now()
+        if now - self._checked < _RELOAD_SECONDS:
+            return
+        self._checked = now
+        self._registered = frozenset(AgentId(agent) for agent in self._store.registered())
+        if date.today() != self._router.today:  # noqa: DTZ011  # agreements run by the zone's own calendar
+            self._use(self._zone)
+        stamp = zone_stamp(self._zone.folder)
+        if stamp == self._zone.stamp or stamp == self._bad_stamp:
+            return
+        try:
+            self._use(load_zone(self._zone.folder))
+        except ConfigurationError as error:
+            self._bad_stamp = stamp
+            log.error("configuration_not_used", reason=str(error))
+            return
+        self._transport.declare(self._topology())
+        log.info("configuration_loaded", agreements=len(self._zone.agreements), agents=len(self._zone.registry.agents))
+
+    def _use(self, zone: Zone) -> None:
+        self._zone = zone
+        self._bad_stamp: object = None
+        self._router = Router(zone.registry, zone.agreements, date.today())  # noqa: DTZ011  # as above
+        for agreement in zone.agreements:
+            warning = agreement.expiry_warning(self._router.today)
+            if warning is not None:
+                log.warning("agreement_expires", agreement=agreement.id, reason=warning)
+
+    def _topology(self) -> Topology:
+        topology = zone_topology(self._zone.settings.partitions)
+        for agent in self._zone.registry.agents:
+            topology += agent_topology(agent)
+        return topology
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    def _row(
+        self,
+        letter: _Letter,
+        outcome: Outcome,
+        *,
+        seq: int = 0,
+        audience: tuple[str, ...] = (),
+        considered: int = 0,
+        view: str = "",
+        reason: str = "",
+        category: int = 0,
+        code: int = 0,
+        sha256: str | None = None,
+    ) -> LedgerRow:
+        object_type, action, ref_id = _names(letter.content)
+        return LedgerRow(
+            self._now(),
+            letter.msg_id,
+            letter.login,
+            outcome,
+            letter.attempt,
+            seq,
+            object_type,
+            action,
+            ref_id,
+            audience,
+            considered,
+            view,
+            reason,
+            category,
+            code,
+            letter.sha256 if sha256 is None else sha256,
+        )
+
+    def _held(self, letter: _Letter, reason: QuarantineReason, why: Refusal) -> Held:
+        object_type, action, _ = _names(letter.content)
+        return Held(
+            uuid.uuid4().hex,
+            self._now(),
+            letter.login,
+            letter.msg_id,
+            reason,
+            letter.incoming.body,
+            letter.attempt,
+            object_type,
+            action,
+            why.category,
+            why.code,
+            why.summary,
+            tuple({"path": f.path, "line": f.line, "rule": f.rule, "message": f.message} for f in why.findings),
+        )
+
+
+def _names(content: Inbound | Refusal) -> tuple[str, str, str]:
+    """Return object name, action and RefId for the ledger; empty where the message could not be read."""
+    if isinstance(content, Refusal):
+        return "", "", ""
+    event = content.objects[0]
+    return event.object_type[:64], event.action, event.element.get("RefId", "")[:32]
+
+
+def _batch(works: Sequence[_Work]) -> Batch:
+    whole = works[0]
+    for later in works[1:]:
+        whole.add(later)
+    return Batch(
+        whole.ledger,
+        list(whole.learners.values()),
+        whole.quarantine,
+        whole.establishments,
+        [ContactLink(*pair) for pair, linked in whole.links.items() if linked],
+        list(whole.forgotten),
+        [ContactLink(*pair) for pair, linked in whole.links.items() if not linked],
+    )
+
+
+def _learner(row: LearnerRow) -> Learner:
+    return Learner(
+        row.ref_id,
+        row.upn_key,
+        row.in_care,
+        row.care_authority,
+        row.home_authority,
+        row.shielded,
+        {ref: Enrolment(school, _day(entry), _day(leaving)) for ref, school, entry, leaving in row.enrolments},
+        {object_type: AgentId(agent) for object_type, agent in row.sources},
+    )
+
+
+def _learner_row(learner: Learner) -> LearnerRow:
+    return LearnerRow(
+        learner.ref_id,
+        learner.upn_key,
+        learner.in_care,
+        learner.care_authority,
+        learner.home_authority,
+        learner.shielded,
+        tuple(
+            (ref, stay.school, stay.entry.isoformat() if stay.entry else "", stay.exit.isoformat() if stay.exit else "")
+            for ref, stay in sorted(learner.enrolments.items())
+        ),
+        tuple(sorted(learner.sources.items())),
+    )
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -1,0 +1,45 @@
+"""Mappings: data files that turn source records into SIF objects and objects into table rows; no I/O but reading those files.
+
+Inward::
+
+    mapping = load("csv/learner")                       # InwardMapping; MappingError lists every problem of the file
+    mapping.name, mapping.object_type, mapping.sources  # "csv/learner", "LearnerPersonal", frozenset of source fields it reads
+    mapping.translate(record, ref_ids)                  # Translation(objects, problems)
+
+Outward::
+
+    mapping = load("oneroster/users")                   # OutwardMapping
+    mapping.name, mapping.table, mapping.columns        # "oneroster/users", "users", columns in order
+    mapping.object_types                                # the objects that it reads
+    mapping.rows(objects)                               # Rows(rows, problems)
+"""
+
+from mappings.converters import ConvertError, Converter, converter_names
+from mappings.inward import InwardMapping
+from mappings.loader import library_names, load
+from mappings.outward import OutwardMapping
+from mappings.problems import MappingError, Problem
+from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, RowProblem, Rows, Translation
+
+__all__ = [
+    # files
+    "load",
+    "library_names",
+    "InwardMapping",
+    "OutwardMapping",
+    "MappingError",
+    "Problem",
+    # what goes in and out
+    "NAMESPACE",
+    "Record",
+    "RefIds",
+    "Translation",
+    "MappedObject",
+    "RowProblem",
+    "Objects",
+    "Rows",
+    # converters
+    "Converter",
+    "ConvertError",
+    "converter_names",
+]

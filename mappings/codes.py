@@ -1,0 +1,53 @@
+"""Code tables of the library: from a source's codes to those of the object; the standard's own lists are in ``schemas``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mappings.problems import nearest
+
+
+class UnknownCodeError(ValueError):
+    """A value is in no row of a code table."""
+
+    def __init__(self, table: str, near: str | None) -> None:
+        self.nearest = near
+        super().__init__(f"a code that is not in the list {table!r}: correct it, or add it to the list")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTable:
+    """Source codes to object codes.
+
+    Attributes:
+        name: What problems call it.
+        codes: By source code, case folded.
+        passes: An unknown code goes through as it is (the source already uses the object's codes, or the list is open).
+        default: Used for an unknown code, where given.
+    """
+
+    name: str
+    codes: Mapping[str, str]
+    passes: bool = False
+    default: str | None = None
+
+    def convert(self, value: str) -> str:
+        """Return the object's code.
+
+        Raises:
+            UnknownCodeError: The table does not have it, and says neither to pass it nor what to use instead.
+        """
+        found = self.codes.get(value.strip().casefold())
+        if found is not None:
+            return found
+        if self.passes:
+            return value
+        if self.default is not None:
+            return self.default
+        raise UnknownCodeError(self.name, nearest(value, self.codes))
+
+
+def code_table(name: str, codes: Mapping[str, str], unknown: str = "report", default: str | None = None) -> CodeTable:
+    """Return a table that compares without regard to case; *unknown* is ``report`` or ``pass``."""
+    folded = {source.strip().casefold(): target for source, target in codes.items()}
+    return CodeTable(name, MappingProxyType(folded), unknown == "pass", default)

@@ -1,0 +1,158 @@
+"""The values that the schema registry hands out, and its errors; how they are made is for the modules beside it."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["element", "attribute"]
+Severity = Literal["refuse", "warn"]
+
+
+class UnknownObject(KeyError):
+    """No schema describes an object of this name.
+
+    Attributes:
+        name: The name asked for.
+        nearest: The most similar name that there is, or None.
+    """
+
+    def __init__(self, name: str, nearest: str | None) -> None:
+        self.name, self.nearest = name, nearest
+        hint = f"did you mean {nearest}?" if nearest else "ask the zone administrator which objects the zone knows"
+        self.message = f"no schema describes an object named {name[:80]!r}: {hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message  # KeyError would show it quoted
+
+
+class UnknownCodeList(KeyError):
+    """There is no code list of this name.
+
+    Attributes:
+        name: The name asked for.
+        nearest: The most similar name that there is, or None.
+    """
+
+    def __init__(self, name: str, nearest: str | None) -> None:
+        self.name, self.nearest = name, nearest
+        hint = f"did you mean {nearest}?" if nearest else "schemas.code_list_names() has them all"
+        self.message = f"no code list is named {name[:80]!r}: {hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An element or attribute of an object, as the full schema has it.
+
+    Attributes:
+        name: Local name, without "@".
+        path: Path from the object's root, which itself has ""; for example "PersonalInformation/Name/@Type".
+        kind: "element" or "attribute".
+        type: Built-in type of the text ("xs:date"), or "codes:<list>"; "" for an element that holds elements only,
+            "xs:anyType" for one that holds anything.
+        mandatory: Whether it must be there when its parent is.
+        repeatable: Whether there may be more than one in a row.
+        nillable: Whether it may carry xsi:nil.
+        codes: Name of the code list of its text, or None.
+        refs: Names of the objects whose RefId the text may be; empty when it is no reference.
+        label: What it means, in a few words.
+        children: Attributes, then elements in schema order.
+    """
+
+    name: str
+    path: str
+    kind: Kind
+    type: str
+    mandatory: bool
+    repeatable: bool
+    nillable: bool
+    codes: str | None
+    refs: tuple[str, ...]
+    label: str
+    children: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLearners:
+    """A list in an object whose members are about learners other than the object's own.
+
+    Attributes:
+        list_path: Path of the list, for example "SiblingList".
+        member: Name of a member element, for example "Sibling".
+        ref: Path from the member to the learner's RefId, for example "LearnerPersonalRefId"; "." for its own text.
+    """
+
+    list_path: str
+    member: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault in an object. It never holds the text of an element or attribute.
+
+    Attributes:
+        path: Path from the object's root, as in `Node`; "" for the object itself.
+        line: Line in the parsed document, from 1; 0 when unknown.
+        rule: Which rule, for example "missing" or "unknown-code".
+        severity: "refuse" or "warn".
+        message: A sentence that says what is wrong and what to do.
+        nearest: The nearest right name or code, or None. Of a code it tells something about the learner: do not log it.
+        sif_code: Code in SIF error category 1: 3 not valid, 4 bad value, 6 missing.
+    """
+
+    path: str
+    line: int
+    rule: str
+    severity: Severity
+    message: str
+    nearest: str | None
+    sif_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodeList:
+    """A list of codes.
+
+    Attributes:
+        name: Name as in the standard, for example "EthnicityCodes".
+        title: What the codes say, in a few words.
+        open: Whether other codes are let through with a warning; a closed list refuses them.
+        source: Whose codes they are.
+        year: Year of the newest source.
+        labels: Code to meaning, in the order of the source.
+        pattern: Shape of a code, where the codes themselves are too many or change too often; else None.
+    """
+
+    name: str
+    title: str
+    open: bool
+    source: str
+    year: int
+    labels: Mapping[str, str]
+    pattern: re.Pattern[str] | None = field(default=None)
+
+    def __contains__(self, code: object) -> bool:
+        if code in self.labels:
+            return True
+        return self.pattern is not None and isinstance(code, str) and self.pattern.fullmatch(code) is not None
+
+    def nearest(self, code: str) -> str | None:
+        """Return the code most like *code*, or None when none is; a different case is nearest of all."""
+        return nearest_of(code.strip(), tuple(self.labels))
+
+
+def nearest_of(word: str, words: tuple[str, ...], cutoff: float = 0.6) -> str | None:
+    """Return that of *words* which is most like *word*, upper and lower case being the same, or None.
+
+    The word is cut to 200 characters: what it is compared with is shorter, and it may come from anybody.
+    """
+    folded = {w.casefold(): w for w in reversed(words)}
+    close = difflib.get_close_matches(word[:200].casefold(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None

@@ -1,0 +1,87 @@
+"""The XSD files as one schema document, full and partial; compiling and reading it is for others.
+
+Every file of a folder belongs to the schema, so that an object is added by adding its file. The files include each
+other for the sake of other tools; here they are joined, so that compiling opens no file and no connection.
+"""
+
+from copy import deepcopy
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from lxml import etree
+
+XS: Final = "{http://www.w3.org/2001/XMLSchema}"
+Z: Final = "{urn:sifzone:schema:1.0}"
+
+
+class BadSchema(ValueError):
+    """The XSD files do not make one schema."""
+
+
+def read(folder: Traversable) -> etree._Element:
+    """Join the XSD files of a folder into one xs:schema element without includes, in order of file name.
+
+    Raises:
+        BadSchema: The folder has no XSD, or a file declares other namespaces than the first.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    joined: etree._Element | None = None
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if not file.name.endswith(".xsd"):
+            continue
+        root = etree.fromstring(file.read_bytes(), parser)
+        if joined is None:
+            joined = etree.Element(root.tag, dict(root.attrib), nsmap=root.nsmap)
+        if root.nsmap != joined.nsmap or dict(root.attrib) != dict(joined.attrib):
+            raise BadSchema(f"{file.name} declares other namespaces than the files before it: declare the same in each")
+        joined.extend(child for child in root if child.tag != XS + "include")
+    if joined is None:
+        raise BadSchema(f"there is no .xsd file in {folder}: give the folder that has the schema")
+    return joined
+
+
+def partial(full: etree._Element) -> etree._Element:
+    """Derive the schema for a part of an object, as a Change or Delete event holds.
+
+    Every element is optional, and so is every attribute of the object itself, except its keys. Attributes further
+    down stay as they are: in a list they tell which member is meant. Order and content rules stay.
+
+    Source:
+        SIF UK 1.2, where all elements are optional; that keys are demanded is our own rule.
+    """
+    schema = deepcopy(full)
+    kept = [_make_object_partial(element) for element in schema.iterfind(f"{XS}element")]
+    keys = {id(key): key for found in kept for key in found}
+    for element in schema.iter(XS + "element"):
+        if element.getparent() is not schema and id(element) not in keys:
+            element.set("minOccurs", "0")
+    return schema
+
+
+def object_keys(declaration: etree._Element) -> tuple[str, ...]:
+    """Return the paths of an object's keys, from the note on its declaration."""
+    return tuple(_note(declaration).get("key", "").split())
+
+
+def object_learner(declaration: etree._Element) -> str | None:
+    """Return the path of the learner that an object is about, from the note on its declaration, or None."""
+    return _note(declaration).get("learner")
+
+
+def _note(declaration: etree._Element) -> etree._Element:
+    note = declaration.find(f"{XS}annotation/{XS}appinfo/{Z}object")
+    if note is None:
+        raise BadSchema(f"element {declaration.get('name')} is global but has no z:object note: say what its key is")
+    return note
+
+
+def _make_object_partial(declaration: etree._Element) -> list[etree._Element]:
+    """Make the object's own attributes optional except its keys; return the elements that are keys."""
+    keys = object_keys(declaration)
+    for attribute in declaration.iterfind(f"{XS}complexType/{XS}attribute"):
+        if f"@{attribute.get('name')}" not in keys:
+            attribute.attrib.pop("use", None)
+    elements = declaration.iterfind(f"{XS}complexType/{XS}sequence/{XS}element")
+    return [element for element in elements if element.get("name") in keys]
