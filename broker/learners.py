@@ -197,23 +197,23 @@ def _observe_personal(
     if event.action is Action.DELETE:
         return Observed(forgotten=ref_id)
     known = learner or Learner(ref_id)
-    changed = replace(
-        known,
-        upn_key=upn_key or known.upn_key,
-        home_authority=_text(element, "HomeLA", known.home_authority),
-        sources=_with_source(known, event.object_type, source),
-    )
-    in_care = element.find(_NS + "InCare")
-    if in_care is not None:
-        changed = replace(
-            changed,
-            in_care={"Yes": True, "No": False}.get(_text(in_care, "Current", "")),
-            care_authority=_text(in_care, "LAId", ""),
-        )
+    in_care, care_authority = known.in_care, known.care_authority
+    care = element.find(_NS + "InCare")
+    if care is not None:
+        in_care = {"Yes": True, "No": False}.get(_text(care, "Current", ""))
+        care_authority = _text(care, "LAId", "")
     current = element.find(_NS + "CurrentSchoolEnrolment")
-    if current is not None:
-        changed = replace(changed, enrolments=_with_current(known, current, schools))
-    return Observed(learner=changed)
+    changed = Learner(
+        ref_id,
+        upn_key or known.upn_key,
+        in_care,
+        care_authority,
+        _text(element, "HomeLA", known.home_authority),
+        known.shielded,
+        known.enrolments if current is None else _with_current(known, current, schools),
+        _with_source(known, event.object_type, source),
+    )
+    return Observed(learner=changed) if changed != learner else Observed()
 
 
 def _with_current(learner: Learner, current: etree._Element, schools: Mapping[str, str]) -> Mapping[str, Enrolment]:
@@ -244,8 +244,8 @@ def _observe_enrolment(
         )
         if _CURRENT in enrolments and enrolments[_CURRENT].school == school:
             del enrolments[_CURRENT]
-    sources = _with_source(known, event.object_type, source)
-    return Observed(learner=replace(known, enrolments=enrolments, sources=sources))
+    changed = replace(known, enrolments=enrolments, sources=_with_source(known, event.object_type, source))
+    return Observed(learner=changed) if changed != learner else Observed()
 
 
 def _school(ref: str, before: Enrolment, enrolments: Mapping[str, Enrolment], schools: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 The decisions come in the order of SIF: readable, envelope, sender, rights, schema, routes, views.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import schemas
@@ -73,12 +73,12 @@ class Accepted:
 Decision = Accepted | Refusal
 
 
-def read(body: bytes, login: AgentId, routing_key: str, limit: int = MAX_MESSAGE_BYTES) -> Inbound:
+def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_MESSAGE_BYTES) -> Inbound:
     """Return the event in *body*.
 
     Args:
         login: The agent whose login published it, verified by RabbitMQ; empty when the publisher left it out.
-        routing_key: The ordering key it came under.
+        routing_key: The ordering key it came under; None where it came under none.
 
     Raises:
         ZoneError: It cannot be read, is no event, or is another agent's; the text says how to mend it.
@@ -99,7 +99,7 @@ def read(body: bytes, login: AgentId, routing_key: str, limit: int = MAX_MESSAGE
         if event.object_type not in known:
             continue  # decide() refuses it, after the rights
         about = about_learner(event)
-        if about is not None and about != routing_key:
+        if None not in (about, routing_key) and about != routing_key:
             raise NotValid(
                 f"the routing key is not the RefId of the learner that {event.object_type} is about: "
                 "publish under that key, and objects of several learners in several messages"
@@ -122,26 +122,46 @@ def about_learner(event: EventObject) -> str | None:
     return event.element.findtext("/".join(_NS + step for step in path.split("/"))) or ""
 
 
-def decide(inbound: Inbound, router: Router, index: LearnerIndex, upn_key: bytes | None = None) -> Decision:
+def decide(
+    inbound: Inbound,
+    router: Router,
+    index: LearnerIndex,
+    upn_key: bytes | None = None,
+    *,
+    only: AgentId | None = None,
+) -> Decision:
     """Return what becomes of *inbound*.
 
     Args:
+        inbound: What :func:`read` returned.
         router: Who may publish and who shares what with whom today.
         index: What is known of the learners, contacts and schools that *inbound* names; not changed.
         upn_key: Keyed hash of the UPN in it, where it is a LearnerPersonal with one.
+        only: For sending again what was accepted before and one agent could not take: that agent. The message is
+            already cut, so that it is cut again but not validated, and tells the index nothing.
     """
     try:
         for event in inbound.objects:
             router.registry.check_may_publish(inbound.sender, event.object_type, event.action)
         for event in inbound.objects:
-            fault = check_object(event)
+            fault = check_object(event) if only is None else None
             if fault is not None:
                 return fault
     except ZoneError as error:
         return refusal(error)
     if len(inbound.objects) == 1:
-        return _decide_one(inbound, inbound.objects[0], router, index, upn_key)
-    return _decide_several(inbound, router, index, upn_key)
+        accepted = _decide_one(inbound, inbound.objects[0], router, index, upn_key)
+    else:
+        accepted = _decide_several(inbound, router, index, upn_key)
+    return accepted if only is None else _restricted(accepted, only)
+
+
+def _restricted(accepted: Accepted, only: AgentId) -> Accepted:
+    """Return *accepted* as if nobody but *only* subscribed."""
+    return Accepted(
+        tuple(replace(delivery, recipients=(only,)) for delivery in accepted.deliveries if only in delivery.recipients),
+        tuple((reason, (only,)) for reason, agents in accepted.withheld if only in agents),
+    )
 
 
 def _decide_one(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,12 +48,16 @@ class RunningZone:
     Args:
         zone: As loaded from its folder.
         workers: How many worker processes; each has its share of the intake partitions.
+        agents: Whether to run the agents set up in the zone's folder ``agents/`` too, each in a process of its own.
     """
 
-    def __init__(self, zone: Zone, workers: int = 1) -> None:
+    def __init__(self, zone: Zone, workers: int = 1, *, agents: bool = False) -> None:
         self.zone = zone
+        self._with_agents = agents
+        self._agents: dict[Path, subprocess.Popen[bytes]] = {}
         self._count = min(workers, zone.settings.partitions)
-        self._node: PrivateNode | None = None
+        self.node: PrivateNode | None = None
+        """The RabbitMQ of our own; None when another was named."""
         self._management: Management | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._restart_at = 0.0
@@ -77,6 +82,9 @@ class RunningZone:
         for number in range(self._count):
             self._workers.append(self._spawn(number))
         self._await_consumers()
+        if self._with_agents:
+            for file in sorted((self.zone.folder / "agents").glob("*.toml")):
+                self._agents[file] = _run_agent(file)
         log.info("zone_running", zone=self.zone.id, workers=self._count)
 
     def check(self) -> None:
@@ -89,6 +97,11 @@ class RunningZone:
                 log.error("worker_ended", number=number, code=code)
                 self._workers[number] = self._spawn(number)
                 self._restart_at = time.monotonic() + _RESTART_PAUSE
+        for file, process in self._agents.items():
+            if process.poll() is not None:
+                log.error("agent_ended", agent=file.stem, code=process.returncode)
+                self._agents[file] = _run_agent(file)
+                self._restart_at = time.monotonic() + _RESTART_PAUSE
 
     def queues(self) -> dict[str, tuple[int, int]]:
         """Return each queue's messages and consumers, as RabbitMQ last counted them."""
@@ -100,22 +113,17 @@ class RunningZone:
         return tuple(process.pid for process in self._workers)
 
     def stop(self) -> None:
-        """Stop the workers, then the node when it is ours; safe to call twice."""
-        for process in self._workers:
-            process.terminate()
-        for process in self._workers:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Stop the agents, the workers, then the node when it is ours; safe to call twice."""
+        _end(list(self._agents.values()))
+        self._agents.clear()
+        _end(self._workers)
         self._workers.clear()
         if self._management is not None:
             self._management.close()
             self._management = None
-        if self._node is not None:
-            self._node.stop()
-            self._node = None
+        if self.node is not None:
+            self.node.stop()
+            self.node = None
 
     def __enter__(self) -> Self:
         try:
@@ -135,9 +143,9 @@ class RunningZone:
         if url:
             management = os.environ.get("SIFZONE_MANAGEMENT") or self.zone.settings.management
             return _given_server(url, management)
-        self._node = PrivateNode(self.zone.state / "rabbitmq")
-        self._node.start()
-        node = self._node
+        self.node = PrivateNode(self.zone.state / "rabbitmq")
+        self.node.start()
+        node = self.node
         return _Server(node.management_url, node.admin_user, node.admin_password, f"amqp://127.0.0.1:{node.ports.amqp}")
 
     def _credentials(self, login: str, server: _Server) -> str:
@@ -160,6 +168,23 @@ class RunningZone:
             if ended or time.monotonic() > deadline:
                 raise ConfigurationError(f"a worker did not start (exit code {ended}): its log says why")
             time.sleep(0.05)
+
+
+def _run_agent(file: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "broker.cli", "agent", "run", str(file)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # our own module, no shell
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask *processes* to stop, all at once, and end those that do not within ten seconds."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def prepare_state(zone: Zone) -> None:

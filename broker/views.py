@@ -6,6 +6,7 @@ What no path names does not leave: elements, attributes, text, comments, process
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 from xml.sax.saxutils import quoteattr
 
@@ -94,7 +95,7 @@ def compile_view(object_type: str, agreements: Sequence[Agreement]) -> View:
         _include(root, path)
     mentions = False
     for learners in schema.other_learners(object_type):
-        mentions |= _mark_learners(root, learners.path, learners.member, learners.ref)
+        mentions |= _mark_learners(root, learners.list_path, learners.member, learners.ref)
     keys = schema.keys(object_type)
     attributes = frozenset(key[1:] for key in keys if key.startswith("@"))
     shared = root.children if not root.whole else dict.fromkeys(_NS + key for key in keys)
@@ -105,11 +106,19 @@ def compile_view(object_type: str, agreements: Sequence[Agreement]) -> View:
 
 def mentioned_learners(element: etree._Element, object_type: str) -> tuple[str, ...]:
     """Return the RefIds of other learners that *element* speaks about, in document order."""
-    found: list[str] = []
-    for learners in schemas.load().other_learners(object_type):
-        path = "/".join(_NS + step for step in f"{learners.path}/{learners.member}".split("/"))
-        found += [_reference(member, learners.ref) for member in element.iterfind(path)]
-    return tuple(found)
+    lists = _learner_lists(object_type)
+    if not lists:
+        return ()
+    return tuple(_reference(member, ref) for path, ref in lists for member in element.iterfind(path))
+
+
+@cache
+def _learner_lists(object_type: str) -> tuple[tuple[str, str], ...]:
+    """Return, for each list about other learners, the path of its members and in them that of the RefId."""
+    return tuple(
+        ("/".join(_NS + step for step in f"{learners.list_path}/{learners.member}".split("/")), learners.ref)
+        for learners in schemas.load().other_learners(object_type)
+    )
 
 
 def _include(root: _Node, path: str) -> None:

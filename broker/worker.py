@@ -18,7 +18,7 @@ import structlog
 from broker import control
 from broker.learners import Enrolment, Learner, LearnerIndex, Observed, unknown
 from broker.pipeline import Accepted, Decision, Inbound, decide, read
-from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
+from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header, parse_message
 from broker.protocol.errors import ConfigurationError, NotRegistered, ZoneError
 from broker.protocol.identifiers import AgentId, MsgId, is_guid
 from broker.protocol.topology import (
@@ -57,6 +57,8 @@ ATTEMPT: Final = "attempt"
 """Header of a replay: 1 for a message's first; only believed of the broker's own login."""
 LOGIN: Final = "login"
 """Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
+ONLY: Final = "only"
+"""Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
 _RELOAD_SECONDS: Final = 2.0
 _MAX_CACHED: Final = 200_000
 _UPN: Final = f"{{{NAMESPACE}}}UPN"
@@ -115,6 +117,7 @@ class _Letter:
     attempt: int
     sha256: str
     content: Inbound | Refusal
+    only: AgentId | None = None
 
     @property
     def key(self) -> Key:
@@ -146,16 +149,13 @@ class Worker:
         """Also wait for *partitions* of other workers: each has one active consumer, the next takes over from it."""
         self._transport.consume([intake_queue(n) for n in partitions])
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is in hand."""
-        return not self._backlog and not self._works
-
-    def step(self, timeout: float) -> None:
-        """Do what there is to do; wait up to *timeout* seconds when there is nothing."""
+    def step(self, timeout: float) -> bool:
+        """Do what there is to do, waiting up to *timeout* seconds when there is nothing; tell whether there was."""
         self._reload()
+        busy = bool(self._works)
         try:
             self._backlog += self._transport.poll(0 if self._backlog else timeout)
+            busy |= bool(self._backlog)
             while self._backlog:
                 chunk = [self._backlog[n] for n in range(min(BATCH, len(self._backlog)))]
                 self._begin(chunk)
@@ -172,6 +172,7 @@ class Worker:
                 raise
             log.warning("storage_not_available", reason=type(error).__name__)
             time.sleep(min(timeout, 1.0))
+        return busy
 
     # -- a batch begins --------------------------------------------------------------------------------------------
 
@@ -197,21 +198,22 @@ class Worker:
         self._pending |= work.keys
         self._works.append(work)
 
-    def _open(self, incoming: Incoming) -> _Letter:
-        login, attempt = AgentId(incoming.user_id), 0
+    def _open(self, incoming: Incoming, dead_from: AgentId | None = None) -> _Letter:
+        login, attempt, only = dead_from or AgentId(incoming.user_id), 0, None
         if login == BROKER_LOGIN:
             login = AgentId(str(incoming.headers.get(LOGIN, "")))
             attempt = int(incoming.headers.get(ATTEMPT, 1))
+            only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
         sha256 = hashlib.sha256(incoming.body).hexdigest()
         try:
-            content: Inbound | Refusal = read(incoming.body, login, incoming.routing_key)
+            content: Inbound | Refusal = read(incoming.body, login, None if dead_from else incoming.routing_key)
         except ZoneError as error:
             content = refusal(error)
         if isinstance(content, Inbound):
             msg_id = str(content.message.header.msg_id)
         else:
             msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
-        return _Letter(incoming, login, msg_id, attempt, sha256, content)
+        return _Letter(incoming, login, msg_id, attempt, sha256, content, only)
 
     def _load(self, letters: Sequence[_Letter]) -> frozenset[Key]:
         """Fetch what deciding *letters* needs; return the keys of those that the ledger already has a verdict on."""
@@ -245,7 +247,8 @@ class Worker:
             return refusal(NotRegistered(f"agent {content.sender} is not registered: send SIF_Register first"))
         upn = content.objects[0].element.findtext(_UPN)
         try:
-            decision = decide(content, self._router, self._index, self._store.upn_key(upn) if upn else None)
+            key = self._store.upn_key(upn) if upn else None
+            decision = decide(content, self._router, self._index, key, only=letter.only)
         except Exception as error:  # noqa: BLE001  # one message must never stop the zone; it is kept, and said
             log.error("message_not_decided", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
             return Refusal(11, 1, "the zone failed on this message: it is kept in quarantine, tell the administrator")
@@ -324,11 +327,12 @@ class Worker:
     def _bury(self, incoming: Incoming, work: _Work) -> None:
         """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
         queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
-        sha256 = hashlib.sha256(incoming.body).hexdigest()
-        login = incoming.user_id if incoming.user_id != BROKER_LOGIN else queue.removeprefix("agent.")
-        refusal_ = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend the receiver, replay")
-        letter = _Letter(incoming, AgentId(login), incoming.message_id or sha256[:32].upper(), 0, sha256, refusal_)
-        work.quarantine.append(self._held(letter, "undeliverable", refusal_))
+        why = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend its reader, then replay")
+        recipient, sender = "", AgentId(incoming.user_id)
+        if sender == BROKER_LOGIN:
+            recipient, sender = queue.removeprefix("agent."), _source(incoming.body)
+        letter = self._open(incoming, sender)
+        work.quarantine.append(self._held(letter, "undeliverable", why, recipient))
         log.warning("message_undeliverable", msg_id=letter.msg_id, queue=queue)
 
     def _publish(self, message: Outgoing, work: _Work) -> None:
@@ -451,7 +455,7 @@ class Worker:
             letter.sha256 if sha256 is None else sha256,
         )
 
-    def _held(self, letter: _Letter, reason: QuarantineReason, why: Refusal) -> Held:
+    def _held(self, letter: _Letter, reason: QuarantineReason, why: Refusal, recipient: str = "") -> Held:
         object_type, action, _ = _names(letter.content)
         return Held(
             uuid.uuid4().hex,
@@ -467,7 +471,16 @@ class Worker:
             why.code,
             why.summary,
             tuple({"path": f.path, "line": f.line, "rule": f.rule, "message": f.message} for f in why.findings),
+            recipient,
         )
+
+
+def _source(body: bytes) -> AgentId:
+    """Return the SIF_SourceId of a message that the zone itself delivered; empty when it cannot be read."""
+    try:
+        return parse_message(body).header.source_id
+    except ZoneError:
+        return AgentId("")
 
 
 def _names(content: Inbound | Refusal) -> tuple[str, str, str]:

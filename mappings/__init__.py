@@ -1,9 +1,9 @@
-"""Mappings: data files that turn source records into SIF objects and objects into table rows; no I/O but reading those files.
+"""Mappings: data files that turn source records into SIF objects, and objects into rows; no I/O but reading them.
 
 Inward::
 
-    mapping = load("csv/learner")                       # InwardMapping; MappingError lists every problem of the file
-    mapping.name, mapping.object_type, mapping.sources  # "csv/learner", "LearnerPersonal", frozenset of source fields it reads
+    mapping = load("csv/learner")                       # InwardMapping; MappingError lists every problem
+    mapping.name, mapping.object_type, mapping.sources  # "csv/learner", "LearnerPersonal", fields it reads
     mapping.translate(record, ref_ids)                  # Translation(objects, problems)
 
 Outward::
@@ -14,7 +14,7 @@ Outward::
     mapping.rows(objects)                               # Rows(rows, problems)
 """
 
-from mappings.converters import ConvertError, Converter, converter_names
+from mappings.converters import Converter, ConvertError, converter_names
 from mappings.inward import InwardMapping
 from mappings.loader import library_names, load
 from mappings.outward import OutwardMapping

@@ -1,8 +1,8 @@
-"""Builds objects: a tree of targets, laid out once in schema order, is filled from each record; nothing is looked up by name any more."""
+"""Builds objects: a tree of targets, laid out once in schema order, is filled from each record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any
 
 from lxml import etree
 
@@ -126,7 +126,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A repeated target: one element for each member chosen that fulfils the tests; ``unique`` names the attribute that must differ."""
+    """A repeated target: one element for each member; ``unique`` names the attribute in which they must differ."""
 
     selection: Selection
     tests: tuple[Test[Scope], ...] = ()
@@ -147,7 +147,7 @@ class Target:
     repeat: ListOf | None = None
 
     def make(self, scope: Scope) -> Made | list[Fault] | None:
-        """Return the element; None when the source says nothing of it; the faults when a mandatory part cannot be filled."""
+        """Return the element; None when the source says nothing of it; else why it cannot be made."""
         faults: list[Fault] = []
         attributes = dict(self.fixed)
         real = False
@@ -161,6 +161,30 @@ class Target:
             found = _leaf(self.text, scope, faults)
             if found is not None:
                 text, real = found[0], real or found[1]
+        children = self._children(scope, faults)
+        real = real or any(child.real for child in children)
+        if faults:
+            return [replace(fault, attempted=True) for fault in faults] if real or _tried(faults) else faults
+        if text is None and not children and (self.text is not None or len(attributes) == len(self.fixed)):
+            return self._nothing()
+        return Made(self.tag, attributes, text, children, real)
+
+    def _nothing(self) -> list[Fault] | None:
+        """Return what an element with nothing in it comes to: none, or a fault where it is mandatory."""
+        if not self.mandatory:
+            return None
+        message = f"must be filled and is not: fill {self.sources or 'it'} in the source"
+        return [Fault(self.path, self.sources, "mandatory", message)]
+
+    @property
+    def sources(self) -> str:
+        """The source fields of all that can be in the element, for messages."""
+        leaves = (*self.attributes, *((self.text,) if self.text else ()))
+        found = [*(leaf.value.sources for leaf in leaves), *(child.sources for child in self.children)]
+        return ", ".join(dict.fromkeys(filter(None, found)))
+
+    def _children(self, scope: Scope, faults: list[Fault]) -> list[Made]:
+        """Return the children to be written; those without any source value only where the schema wants them."""
         children: list[Made] = []
         for child in self.children:
             if child.repeat is not None:
@@ -172,12 +196,7 @@ class Target:
                     children.append(made)
             elif made is not None:
                 child.left_out(made, scope, faults)
-        real = real or any(child.real for child in children)
-        if faults:
-            return [replace(fault, attempted=True) for fault in faults] if real or _tried(faults) else faults
-        if self.text is not None and text is None and not children:
-            return None
-        return Made(self.tag, attributes, text, children, real)
+        return children
 
     @property
     def stands_alone(self) -> bool:
@@ -209,8 +228,9 @@ class Target:
 
     def left_out(self, why: list[Fault], scope: Scope, faults: list[Fault]) -> None:
         """Pass faults to the parent where they refuse it too; else report what is left out, if there was anything."""
-        if self.mandatory or any(fault.fatal for fault in why):
-            faults.extend(why)
+        fatal = [fault for fault in why if fault.fatal]
+        if self.mandatory or fatal:
+            faults.extend(why if self.mandatory else fatal)
         elif _tried(why):
             _report(self.path, why, scope)
 
@@ -246,12 +266,9 @@ def _leaf(leaf: Leaf, scope: Scope, faults: list[Fault]) -> tuple[str, bool] | N
     return found
 
 
-_PREFIXES: Final[dict[str, dict[str | None, str]]] = {}
-
-
 def write(made: Made, namespace: str) -> etree._Element:
     """Return the XML element; *namespace* becomes its default namespace."""
-    nsmap = _PREFIXES.setdefault(namespace, {None: namespace})
+    nsmap: Any = {None: namespace}  # lxml's stubs do not know that None names the default namespace
     root = etree.Element(made.tag, made.attributes, nsmap=nsmap)
     _fill(root, made)
     return root

@@ -1,4 +1,4 @@
-"""Code tables of the library: from a source's codes to those of the object; the standard's own lists are in ``schemas``."""
+"""Code tables: from a source's codes to those of the object; the standard's own lists are in ``schemas``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""Converters: small named functions from one text to another; a package adds its own by the entry point group ``sifzone.converters``.
+"""Converters: small named functions from one text to another, and how a mapping finds them.
 
-A converter is written ``name`` or ``name:argument`` in a mapping. It refuses with ConvertError; its message never holds the value.
+A converter is written ``name`` or ``name:argument`` in a mapping. It refuses with ConvertError, whose message never
+holds the value. A package adds its own by the entry point group ``sifzone.converters``.
 """
 
 import re
@@ -101,7 +102,9 @@ def postcode(value: str) -> str:
 
 def phone(value: str) -> str:
     """Return a telephone number as digits, with a leading plus where there was one."""
-    return _matching(_PHONE, _PHONE_FILLING.sub("", value), "not a telephone number: leave only the number in this field")
+    return _matching(
+        _PHONE, _PHONE_FILLING.sub("", value), "not a telephone number: leave only the number in this field"
+    )
 
 
 def email(value: str) -> str:
@@ -129,15 +132,28 @@ def digits(value: str) -> str:
 
 def year_end(value: str) -> str:
     """Return the year in which a school year ends from the year in which it starts (2026 gives 2027)."""
-    if not (len(value) == 4 and value.isascii() and value.isdigit()):
+    return f"{_year(value) + 1:04}"
+
+
+def year_before(value: str) -> str:
+    """Return the year before: where a school year starts, from the year in which it ends."""
+    return f"{_year(value) - 1:04}"
+
+
+def _year(value: str) -> int:
+    if not (len(value) == 4 and value.isascii() and value.isdigit() and "0001" <= value <= "9998"):
         raise ConvertError("not a year of four digits")
-    return f"{int(value) + 1:04}"
+    return int(value)
 
 
 def school_year(value: str) -> str:
     """Return the year in which a school year ends, from both years (``2026/2027``, ``2026/27``)."""
     found = _SCHOOL_YEAR.fullmatch(value.strip())
-    if found is None or int(found[2]) % 100 != (int(found[1]) + 1) % 100 or len(found[2]) == 4 and int(found[2]) != int(found[1]) + 1:
+    if (
+        found is None
+        or int(found[2]) % 100 != (int(found[1]) + 1) % 100
+        or (len(found[2]) == 4 and int(found[2]) != int(found[1]) + 1)
+    ):
         raise ConvertError("not a school year of the form 2026/2027: write both years")
     return f"{int(found[1]) + 1:04}"
 
@@ -183,6 +199,7 @@ _PLAIN: Final[Mapping[str, Converter]] = MappingProxyType(
         "uln": uln,
         "upn": upn,
         "upper": str.upper,
+        "year-before": year_before,
         "year-end": year_end,
         "yes-no": yes_no,
     }

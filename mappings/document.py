@@ -1,7 +1,7 @@
 """Reads a TOML file together with the line and column of every key; what the keys mean is the caller's.
 
-``tomllib`` reads the values. It keeps no positions, so once it has accepted a text a second, small scan finds the keys: that scan may rely
-on the text being correct TOML.
+``tomllib`` reads the values. It keeps no positions, so once it has accepted a text a second, small scan finds the keys:
+that scan may rely on the text being correct TOML.
 """
 
 import re

@@ -10,7 +10,7 @@ from mappings.document import Where
 from mappings.records import MappedObject, Record, RefIds, RowProblem, Translation
 from mappings.spec import Reader, Table, ValueReader, path_steps
 from mappings.targets import Layout, TargetValue
-from mappings.values import Key, Test, UnusableError, Value
+from mappings.values import Key, Test, Value
 
 INWARD_FILE: Final[dict[str, tuple[type, ...]]] = {
     "title": (str,),
@@ -18,6 +18,8 @@ INWARD_FILE: Final[dict[str, tuple[type, ...]]] = {
     "keys": (str,),
     "key": (list,),
     "each": (str,),
+    "where": (dict,),
+    "order": (str,),
     "when": (dict,),
     "about": (dict,),
     "pick": (dict,),
@@ -26,7 +28,13 @@ INWARD_FILE: Final[dict[str, tuple[type, ...]]] = {
 }
 _SELECTION: Final[dict[str, tuple[type, ...]]] = {"where": (dict,), "order": (str,), "skip": (int,)}
 _PICK: Final[dict[str, tuple[type, ...]]] = {"from": (str,), "take": (str,), **_SELECTION}
-_LIST: Final[dict[str, tuple[type, ...]]] = {"each": (str,), "unique": (str,), "when": (dict,), "fields": (dict,), **_SELECTION}
+_LIST: Final[dict[str, tuple[type, ...]]] = {
+    "each": (str,),
+    "unique": (str,),
+    "when": (dict,),
+    "fields": (dict,),
+    **_SELECTION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +45,31 @@ class InwardMapping:
         name: As it was asked for.
         object_type: The objects that it makes.
         sources: The source fields that it reads, as they are spelt in the file.
-        each: The group of which every member becomes an object; empty when the record itself does.
     """
 
     name: str
     title: str
     object_type: str
     sources: frozenset[str]
-    each: str
+    _each: Selection | None = field(repr=False)  # the members that become objects; None when the record itself does
     _tests: tuple[Test[Scope], ...] = field(repr=False)
     _picks: tuple[Pick, ...] = field(repr=False)
     _key: Key[Scope] = field(repr=False)
     _about: Key[Scope] | None = field(repr=False)
     _learner: str | None = field(repr=False)  # the attribute of the object that holds the learner's RefId
     _root: Target = field(repr=False)
+    _has_ref_id: bool = field(repr=False)
     _namespace: str = field(repr=False)
 
     def translate(self, record: Record, ref_ids: RefIds) -> Translation:
         """Return the objects of one record; what is wrong with it is reported and never raised.
 
-        An object whose key or a mandatory part is missing is not made; an optional part that cannot be used is left out.
+        An object without key or mandatory part is not made; an optional part that cannot be used is left out.
         """
         problems: list[RowProblem] = []
         objects: dict[str, MappedObject] = {}
-        members = record.groups.get(self.each, ()) if self.each else (record,)
+        whole = Scope(record, record, ref_ids, self.object_type, problems)
+        members = (record,) if self._each is None else self._each.members(whole)
         for index, member in enumerate(members, start=1):
             scope = Scope(member, record, ref_ids, self.object_type, problems)
             scope.index = index
@@ -68,7 +77,9 @@ class InwardMapping:
             if made is None:
                 continue
             if made.ref_id in objects:
-                scope.warn("key", self._key.sources, "duplicate", "the same again: only the first is used; remove the second")
+                scope.warn(
+                    "key", self._key.sources, "duplicate", "the same again: only the first is used; remove the second"
+                )
                 continue
             objects[made.ref_id] = made
         return Translation(tuple(objects.values()), tuple(problems))
@@ -80,12 +91,14 @@ class InwardMapping:
             return None
         key = identity(self._key, scope)
         if isinstance(key, Fault):
-            return _refuse(scope, [key])
+            _refuse(scope, [key])
+            return None
         before = len(scope.notes)
         made = self._root.make(scope)
         if not isinstance(made, Made):
             del scope.notes[before:]  # of an object that is not made, only the reason matters
-            return _refuse(scope, made or [])
+            _refuse(scope, made or [])
+            return None
         ref_id = scope.ref_ids.ref_id(self.object_type, key)
         if self._learner == "RefId":
             learner: str | None = ref_id
@@ -93,13 +106,9 @@ class InwardMapping:
             learner = made.attributes.get(self._learner)
         else:
             learner = self._about_learner(scope)
-        if self._has_ref_id:
+        if self._has_ref_id:  # the others are told apart by their references
             made.attributes["RefId"] = ref_id
         return MappedObject(self.object_type, write(made, self._namespace), ref_id, key, learner)
-
-    @property
-    def _has_ref_id(self) -> bool:
-        return any(name == "RefId" for name, _ in self._root.fixed)
 
     def _about_learner(self, scope: Scope) -> str | None:
         key = identity(self._about, scope) if self._about is not None else None
@@ -110,7 +119,9 @@ def _refuse(scope: Scope, faults: list[Fault]) -> None:
     for fault in faults:
         message = f"not made: {fault.path} {fault.message}"
         position, kind = scope.record.position, scope.object_type
-        scope.notes.append(RowProblem(position, kind, fault.source, fault.path, fault.rule, message, "refuse", fault.nearest))
+        scope.notes.append(
+            RowProblem(position, kind, fault.source, fault.path, fault.rule, message, "refuse", fault.nearest)
+        )
 
 
 def compile_inward(name: str, reader: Reader) -> InwardMapping:
@@ -146,6 +157,7 @@ class _Compiler:
         lists = [self._list(("lists", path), path, spec) for path, spec in given.get("lists", {}).items()]
         layout = Layout(self._schema, object_type, self._reader)
         root = layout.root(targets, [entry for entry in lists if entry is not None])
+        each = self._each(given)
         self._reader.finish()
         learner = self._schema.learner_ref(object_type)
         return InwardMapping(
@@ -153,13 +165,14 @@ class _Compiler:
             given.get("title", ""),
             object_type,
             frozenset(self._sources),
-            given.get("each", ""),
+            each,
             tests,
             tuple(self._picks.values()),
             key,
             about,
             None if learner is None else learner.lstrip("@"),
             root,
+            self._schema.find(object_type, "@RefId") is not None,
             self._schema.namespace,
         )
 
@@ -227,9 +240,15 @@ class _Compiler:
         if not about:
             return None
         if about.get("ref") != "LearnerPersonal":
-            self._reader.report(("about", "ref"), "an object can be about a learner only: write ref = \"LearnerPersonal\"")
+            self._reader.report(
+                ("about", "ref"), 'an object can be about a learner only: write ref = "LearnerPersonal"'
+            )
             return None
-        return self._key(("about", "key"), about["key"]) if "key" in about else self._named_key(("about",), "LearnerPersonal")
+        return (
+            self._key(("about", "key"), about["key"])
+            if "key" in about
+            else self._named_key(("about",), "LearnerPersonal")
+        )
 
     def _ref(self, where: Where, given: Table) -> tuple[Callable[[Scope], str | None], str]:
         object_type: str = given["ref"]
@@ -249,7 +268,7 @@ class _Compiler:
         return ref, key.sources
 
     def _source(self, where: Where, name: str) -> Callable[[Scope], str | None]:
-        """Return the reader of a source field: ``Field``, ``/Field`` of the whole record, ``pick:Field``, ``#`` the number."""
+        """Return the reader of ``Field``, ``/Field`` of the whole record, ``pick:Field``, or ``#``, the number."""
         alias, colon, rest = name.partition(":")
         if colon and alias in self._picks:
             self._sources.add(f"{self._picks[alias].selection.group}/{rest}")
@@ -262,7 +281,9 @@ class _Compiler:
         if name == "#":
             return lambda scope: str(scope.index)
         if name.startswith("../"):
-            self._values.reader.report(where, f"write /{name.lstrip('./')}: a leading slash reads from the whole record")
+            self._values.reader.report(
+                where, f"write /{name.lstrip('./')}: a leading slash reads from the whole record"
+            )
         if not name.strip("/"):
             self._values.reader.report(where, "the name of a source field is empty")
         self._sources.add(name)
@@ -271,11 +292,19 @@ class _Compiler:
             return lambda scope: scope.top.fields.get(top)
         return lambda scope: scope.record.fields.get(name)
 
+    def _each(self, given: Table) -> Selection | None:
+        if "each" in given:
+            return self._selection((), given, given["each"])
+        for name in ("where", "order"):
+            if name in given:
+                self._reader.report((name,), f"{name!r} goes with 'each' only: remove it")
+        return None
+
     def _pick(self, where: Where, alias: str, spec: object) -> None:
         given = self._reader.table(where, spec, _PICK, ["from"])
         take = given.get("take", "first")
         if take not in ("first", "last"):
-            self._reader.report((*where, "take"), "'take' must be \"first\" or \"last\"")
+            self._reader.report((*where, "take"), '\'take\' must be "first" or "last"')
         if "from" in given:
             self._picks[alias] = Pick(alias, self._selection(where, given, given["from"]), take == "last")
 
@@ -292,7 +321,11 @@ class _Compiler:
         if "each" not in given or not given.get("fields"):
             return None
         inner = tuple(
-            TargetValue((*where, "fields", part), path if part == "." else f"{path}/{part}", self._values.value((*where, "fields", part), value))
+            TargetValue(
+                (*where, "fields", part),
+                path if part == "." else f"{path}/{part}",
+                self._values.value((*where, "fields", part), value),
+            )
             for part, value in given["fields"].items()
         )
         steps = path_steps(path)
@@ -303,6 +336,3 @@ class _Compiler:
         selection = self._selection(where, given, given["each"])
         unique = given.get("unique")
         return TargetValue(where, path, None, inner, selection, tests, None if unique is None else unique.lstrip("@"))
-
-
-__all__ = ["InwardMapping", "UnusableError", "compile_inward"]

@@ -19,16 +19,17 @@ class Record:
 
     Attributes:
         position: Where it stands, for people: ``row 12``, ``pupil 3, line 120``.
-        fields: Values by column heading, or by slash path of the leaf elements (``Address/PostCode``). A file's header is repeated
-            in each of its records (``Header/SourceSchool/LEA``). The text of a repeated element without children is the field ``.``.
-        groups: What repeats, by path (``Contacts/Contact``), in the order of the source; fields and groups of a member are
-            relative to it.
+        fields: Values by column heading, or by slash path of the leaf elements (``Address/PostCode``). A file's header
+            is repeated in each of its records (``Header/SourceSchool/LEA``). The text of a repeated element without
+            children is the field ``.``.
+        groups: What repeats, by path (``Contacts/Contact``), in the order of the source; fields and groups of a member
+            are relative to it.
         parent: The record that this one is a member of.
     """
 
     position: str
     fields: Mapping[str, str] = field(repr=False)
-    groups: Mapping[str, tuple["Record", ...]] = field(default=_NONE, repr=False)
+    groups: Mapping[str, tuple["Record", ...]] = field(default_factory=lambda: _NONE, repr=False)
     parent: "Record | None" = field(default=None, repr=False)
 
 
@@ -41,10 +42,12 @@ class RowProblem:
         object_type: The object that it was to become.
         source: The source field, or several separated by commas; empty where no single field is to blame.
         target: Path in the object, or the column of an outward table.
-        rule: Short name: ``mandatory``, ``key``, ``code``, ``duplicate``, ``note``, ``reference`` or a converter's name.
+        rule: Short name: ``mandatory``, ``key``, ``code``, ``duplicate``, ``note``, ``reference``, ``characters``, or a
+            converter's name.
         message: One sentence: what is wrong and what to do.
         severity: ``refuse`` when the object or row was not made, ``warn`` when it was made without this part.
-        nearest: The nearest right code, where the rule is about codes.
+        nearest: The nearest right code, where the rule is about codes. It tells something about the value, so it is not
+            for logs.
     """
 
     position: str
@@ -54,7 +57,7 @@ class RowProblem:
     rule: str
     message: str
     severity: Literal["refuse", "warn"]
-    nearest: str | None = None
+    nearest: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"{self.position}: {self.object_type} {self.target}: {self.message}"

@@ -21,7 +21,12 @@ _KINDS: Final = {
     dict: "a table",
     list: "a list in square brackets",
 }
-CODE_FILE: Final[Mapping[str, tuple[type, ...]]] = {"title": (str,), "unknown": (str,), "default": (str,), "codes": (dict,)}
+CODE_FILE: Final[Mapping[str, tuple[type, ...]]] = {
+    "title": (str,),
+    "unknown": (str,),
+    "default": (str,),
+    "codes": (dict,),
+}
 VALUE_KEYS: Final[Mapping[str, tuple[type, ...]]] = {
     "from": (str,),
     "join": (list,),
@@ -36,16 +41,25 @@ VALUE_KEYS: Final[Mapping[str, tuple[type, ...]]] = {
     "required": (bool,),
     "warn": (str,),
 }
-_STEP: Final = re.compile(r"@?([A-Za-z_][A-Za-z0-9_]*)((?:\[@[A-Za-z_][A-Za-z0-9_]*=(?:'[^'\]]*'|\"[^\"\]]*\")\])*)|\.")
+_TEST: Final = r"\[(?:@[A-Za-z_][A-Za-z0-9_]*=(?:'[^'\]]*'|\"[^\"\]]*\")|[1-9][0-9]?)\]"
+_STEP: Final = re.compile(rf"@?([A-Za-z_][A-Za-z0-9_]*)((?:{_TEST})*)|\.")
 _PREDICATE: Final = re.compile(r"\[@([A-Za-z_][A-Za-z0-9_]*)=(?:'([^'\]]*)'|\"([^\"\]]*)\")\]")
+_NUMBER: Final = re.compile(r"\[([0-9]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a path: an element with predicates, an attribute (``@Name``) or the text itself (``.``)."""
+    """One step of a path: an element, an attribute (``@Name``) or the text itself (``.``).
+
+    Attributes:
+        name: The element's name, ``@Name`` or ``.``.
+        predicates: Attributes that the element has, by ``[@Type='C']``.
+        number: Tells apart members of a list that no attribute tells apart, by ``[2]``; 0 where there is none.
+    """
 
     name: str
     predicates: tuple[tuple[str, str], ...] = ()
+    number: int = 0
 
     @property
     def is_attribute(self) -> bool:
@@ -61,7 +75,9 @@ def path_steps(path: str) -> tuple[Step, ...] | None:
         if match is None or (part.startswith("@") and match[2]):
             return None
         found = _PREDICATE.findall(match[2] or "")
-        steps.append(Step(part.partition("[")[0], tuple((name, single or double) for name, single, double in found)))
+        number = _NUMBER.search(match[2] or "")
+        predicates = tuple((name, single or double) for name, single, double in found)
+        steps.append(Step(part.partition("[")[0], predicates, int(number[1]) if number else 0))
     ends_early = any(step.is_attribute or step.name == "." for step in steps[:-1])
     return None if ends_early else tuple(steps)
 
@@ -84,7 +100,9 @@ class Reader:
         if self.problems:
             raise MappingError(dict.fromkeys(self.problems))
 
-    def table(self, where: Where, values: object, allowed: Mapping[str, tuple[type, ...]], needed: Iterable[str] = ()) -> Table:
+    def table(
+        self, where: Where, values: object, allowed: Mapping[str, tuple[type, ...]], needed: Iterable[str] = ()
+    ) -> Table:
         """Return the entries of a table that are known and of the right type; report the others and what is missing."""
         if not isinstance(values, dict):
             self.report(where, "must be a table")
@@ -132,14 +150,19 @@ class Reader:
         values = other.table((), document.values, CODE_FILE, ["codes"])
         unknown = values.get("unknown", "report")
         if unknown not in ("report", "pass"):
-            other.report(("unknown",), "'unknown' must be \"report\" or \"pass\"", nearest(unknown, ["report", "pass"]))
+            other.report(("unknown",), '\'unknown\' must be "report" or "pass"', nearest(unknown, ["report", "pass"]))
         table = self._table_of(other, ("codes",), values.get("codes", {}), spelt, unknown, values.get("default"))
         self.problems.extend(other.problems)
         return table
 
     @staticmethod
     def _table_of(
-        reader: "Reader", where: Where, codes: dict[str, object], name: str, unknown: str = "report", default: str | None = None
+        reader: "Reader",
+        where: Where,
+        codes: dict[str, object],
+        name: str,
+        unknown: str = "report",
+        default: str | None = None,
     ) -> CodeTable:
         right: dict[str, str] = {}
         for source, target in codes.items():
@@ -154,8 +177,8 @@ class Reader:
 class ValueReader(Generic[S]):
     """Reads value specifications for one kind of source.
 
-    ``source`` turns a spelt field into a getter (and reports what is wrong with it); ``ref`` turns ``{ ref, key }`` into one, where
-    references can be made.
+    ``source`` turns a spelt field into a getter (and reports what is wrong with it); ``ref`` turns ``{ ref, key }``
+    into one, with the fields it reads, where references can be made.
     """
 
     reader: Reader
@@ -182,18 +205,25 @@ class ValueReader(Generic[S]):
                 continue
             texts = [expected] if isinstance(expected, str) else expected
             if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-                self.reader.report((*where, name), "must be true (there), false (not there), a text, or a list of texts")
+                self.reader.report(
+                    (*where, name), "must be true (there), false (not there), a text, or a list of texts"
+                )
                 continue
             tests.append(Test(get, frozenset(text.strip().casefold() for text in texts)))
         return tuple(tests)
 
     def _part(self, where: Where, spec: object) -> tuple[tuple[Alternative[S], ...], bool]:
         if isinstance(spec, str):
-            return (Alternative(self.source(where, spec), spec),), False
+            return (Alternative(self.source(where, spec), spec, constant=spec == "#"),), False
         if not isinstance(spec, dict):
-            self.reader.report(where, "must be a source field in quotes, a table such as { from = \"...\" }, or a list of these")
+            self.reader.report(
+                where, 'must be a source field in quotes, a table such as { from = "..." }, or a list of these'
+            )
             return (), False
+        before = len(self.reader.problems)
         given = self.reader.table(where, spec, VALUE_KEYS)
+        if len(self.reader.problems) > before:
+            return (), False  # what else is wrong with it may follow from that
         found = self._main(where, given)
         default = given.get("default")
         if default is not None:
@@ -211,7 +241,7 @@ class ValueReader(Generic[S]):
             Alternative(
                 get,
                 source,
-                ways[0] == "const",
+                ways[0] == "const" or given.get("from") == "#",
                 self.tests((*where, "when"), given.get("when", {})),
                 self.reader.converters((*where, "convert"), given.get("convert", [])),
                 None if codes is None else self.reader.codes((*where, "codes"), codes),

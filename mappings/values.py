@@ -1,4 +1,4 @@
-"""How one value is got from a source: fields, alternatives, conditions, converters, codes, constants; where it goes is not known here."""
+"""How one value is got from a source: alternatives, conditions, converters, codes; where it goes is not known here."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from mappings.codes import CodeTable, UnknownCodeError
-from mappings.converters import ConvertError, Converter
+from mappings.converters import Converter, ConvertError
 
 _ODD: Final = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -39,6 +39,7 @@ class Test(Generic[S]):
     expected: bool | frozenset[str]
 
     def holds(self, scope: S) -> bool:
+        """Whether the source is as expected."""
         found = self.get(scope)
         if isinstance(self.expected, bool):
             return (found is not None) is self.expected
@@ -47,7 +48,7 @@ class Test(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Alternative(Generic[S]):
-    """One way to get a value. ``constant``: it says nothing about the source, so it makes no optional element by itself."""
+    """One way to get a value. ``constant``: it is not from the source, so it makes no optional element by itself."""
 
     get: Callable[[S], str | None]
     source: str
@@ -94,15 +95,17 @@ class Value(Generic[S]):
 def _converted(alternative: Alternative[S], text: str) -> str:
     if _ODD.search(text):
         if _NOT_XML.search(text):
-            raise UnusableError("characters", "holds a character that XML cannot carry: type it again", alternative.source)
+            raise UnusableError(
+                "characters", "holds a character that XML cannot carry: type it again", alternative.source
+            )
         text = " ".join(text.split())
     for name, convert in alternative.steps:
         try:
             text = convert(text)
         except ConvertError as error:
             raise UnusableError(name, str(error), alternative.source) from error
-        except Exception as error:
-            # Another package's converter: its message may hold the value, so only its kind is told.
+        except Exception as error:  # noqa: BLE001 - another package's converter must not stop the other rows
+            # Its message may hold the value, so only its kind is told, and the chain is cut.
             raise UnusableError(name, f"converter failed with {type(error).__name__}", alternative.source) from None
     if alternative.codes is not None:
         try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lxml import etree
+
 Kind = Literal["element", "attribute"]
 Severity = Literal["refuse", "warn"]
 
@@ -56,11 +58,13 @@ class Node:
         kind: "element" or "attribute".
         type: Built-in type of the text ("xs:date"), or "codes:<list>"; "" for an element that holds elements only,
             "xs:anyType" for one that holds anything.
+        simple_type: Type of the text as the schema names it, for example "ULN"; "" where there is no text.
         mandatory: Whether it must be there when its parent is.
         repeatable: Whether there may be more than one in a row.
         nillable: Whether it may carry xsi:nil.
         codes: Name of the code list of its text, or None.
         refs: Names of the objects whose RefId the text may be; empty when it is no reference.
+        unique_by: Attribute in which the members of this list must differ, or None.
         label: What it means, in a few words.
         children: Attributes, then elements in schema order.
     """
@@ -69,11 +73,13 @@ class Node:
     path: str
     kind: Kind
     type: str
+    simple_type: str
     mandatory: bool
     repeatable: bool
     nillable: bool
     codes: str | None
     refs: tuple[str, ...]
+    unique_by: str | None
     label: str
     children: tuple["Node", ...]
 
@@ -146,6 +152,12 @@ class CodeList:
     def nearest(self, code: str) -> str | None:
         """Return the code most like *code*, or None when none is; a different case is nearest of all."""
         return nearest_of(code.strip(), tuple(self.labels))
+
+
+def line_of(element: etree._Element) -> int:
+    """Return the line of an element in its document, from 1, or 0 when it came from none."""
+    line: int | None = element.sourceline  # type: ignore[assignment]  # lxml's stubs leave its type open
+    return line or 0
 
 
 def nearest_of(word: str, words: tuple[str, ...], cutoff: float = 0.6) -> str | None:

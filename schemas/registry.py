@@ -9,11 +9,12 @@ from typing import Final
 from lxml import etree
 
 from schemas import source
-from schemas.codelists import codes
-from schemas.model import CodeList, Finding, Node, OtherLearners, UnknownObject, nearest_of
-from schemas.tree import TreeReader
+from schemas.explain import explain
+from schemas.model import Finding, Node, OtherLearners, UnknownObject, line_of, nearest_of
+from schemas.openlists import OpenLists, open_lists
+from schemas.values import Values
+from schemas.variant import Variant
 
-MAX_FINDINGS: Final = 100
 _PREDICATE: Final = re.compile(r"\[[^\]]*\]")
 _LEARNER: Final = "LearnerPersonal"
 
@@ -39,22 +40,19 @@ class SchemaSet:
     """
 
     def __init__(self, folder: Traversable) -> None:
-        self._schema = source.read(folder)
-        self._declarations = {e.get("name", ""): e for e in self._schema.iterfind(f"{source.XS}element")}
-        self._reader = TreeReader(self._schema)
-        self._trees: dict[str, dict[str, Node]] = {}
-        self._open_codes: dict[str, dict[str, dict[str, CodeList]]] = {}
-        self.namespace: str = self._schema.get("targetNamespace", "")
-        self.objects: tuple[str, ...] = tuple(sorted(self._declarations))
+        self._full = Variant(source.read(folder))
+        self._open_lists: dict[str, OpenLists] = {}
+        self.namespace: str = self._full.document.get("targetNamespace", "")
+        self.objects: tuple[str, ...] = tuple(self._full.declarations)
         self._names = {f"{{{self.namespace}}}{name}": name for name in self.objects}
 
     @cached_property
-    def _full(self) -> etree.XMLSchema:
-        return etree.XMLSchema(self._schema)
+    def _partial(self) -> Variant:
+        return Variant(source.partial(self._full.document))
 
     @cached_property
-    def _partial(self) -> etree.XMLSchema:
-        return etree.XMLSchema(source.partial(self._schema))
+    def _values(self) -> Values:
+        return Values(self._full.document)
 
     def check(self, element: etree._Element, *, partial: bool) -> tuple[Finding, ...]:
         """Check an object against its schema.
@@ -69,13 +67,25 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        tag = element.tag
-        if tag not in self._names:
-            raise self._unknown(str(tag))
-        schema = self._partial if partial else self._full
-        if schema(element):
+        name = self._name(element)
+        variant = self._partial if partial else self._full
+        compiled = variant.compiled
+        if compiled(element):
             return ()
-        return self._explain(element, schema, partial=partial)
+        # the last resort, should the engine ever refuse what the walk finds nothing wrong with
+        unexplained = Finding("", line_of(element), "not-valid", "refuse", f"{name} is not valid.", None, 3)
+        return explain(element, variant.nodes(name), self.namespace, self._values) or (unexplained,)
+
+    def warnings(self, element: etree._Element) -> tuple[Finding, ...]:
+        """Return a warning for each code that its open list does not know, in document order and at most 100.
+
+        Raises:
+            UnknownObject: No schema describes such an object.
+        """
+        name = self._name(element)
+        if name not in self._open_lists:
+            self._open_lists[name] = open_lists(self._full.nodes(name), self.namespace)
+        return self._open_lists[name].check(element)
 
     def tree(self, object_type: str) -> Node:
         """Return the structure of an object; its path is "".
@@ -83,7 +93,8 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        return self._paths(object_type)[""]
+        self._known(object_type)
+        return self._full.nodes(object_type)[""]
 
     def find(self, object_type: str, path: str) -> Node | None:
         """Return what is at a path as agreements write it, or None; predicates such as [@Type='C'] are ignored.
@@ -91,7 +102,8 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        return self._paths(object_type).get(_plain(path))
+        self._known(object_type)
+        return self._full.nodes(object_type).get(_plain(path))
 
     def nearest(self, object_type: str, path: str) -> str | None:
         """Return the path of the object that is most like *path*, for a message to whoever wrote it, or None.
@@ -99,10 +111,11 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        paths = tuple(path for path in self._paths(object_type) if path)
+        self._known(object_type)
         plain = _plain(path)
-        last = plain.rpartition("/")[2]
-        same_name = tuple(p for p in paths if p.rpartition("/")[2].casefold() == last.casefold())
+        paths = tuple(known for known in self._full.nodes(object_type) if known)
+        last = _last(plain).casefold()
+        same_name = tuple(known for known in paths if _last(known).casefold() == last)
         return nearest_of(plain, same_name, cutoff=0.0) or nearest_of(plain, paths)
 
     def nearest_object(self, name: str) -> str | None:
@@ -115,7 +128,8 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        return source.object_keys(self._declaration(object_type))
+        self._known(object_type)
+        return source.object_keys(self._full.declarations[object_type])
 
     def learner_ref(self, object_type: str) -> str | None:
         """Return the path of the RefId of the learner that the object is about, or None.
@@ -123,24 +137,26 @@ class SchemaSet:
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        return source.object_learner(self._declaration(object_type))
+        self._known(object_type)
+        return source.object_learner(self._full.declarations[object_type])
 
     def other_learners(self, object_type: str) -> tuple[OtherLearners, ...]:
         """Return the lists in an object that name learners other than its own.
 
-        A reference that may be to an adult as well is not among them: the school's contact list, for example.
+        A reference that may also be to an adult is not among them, as in a school's list of contacts.
 
         Raises:
             UnknownObject: No schema describes such an object.
         """
-        paths = self._paths(object_type)
+        own = self.learner_ref(object_type)
+        nodes = self._full.nodes(object_type)
         found = []
-        for node in paths.values():
-            if node.refs != (_LEARNER,) or node.path == self.learner_ref(object_type):
+        for node in nodes.values():
+            if node.refs != (_LEARNER,) or node.path == own:
                 continue
-            member = node if node.repeatable else paths[node.path.rpartition("/")[0]]
+            member = node if node.repeatable else nodes[node.path.rpartition("/")[0]]
             if member.repeatable:
-                ref = node.path.removeprefix(member.path).removeprefix("/") or "."
+                ref = node.path[len(member.path) + 1 :] or "."
                 found.append(OtherLearners(member.path.rpartition("/")[0], member.name, ref))
         return tuple(found)
 
@@ -153,35 +169,23 @@ class SchemaSet:
         node = self.find(object_type, path)
         return tuple(child.name for child in node.children if child.kind == "element") if node else ()
 
-    def _paths(self, object_type: str) -> dict[str, Node]:
-        """Return every node of an object by path, in document order."""
-        if object_type not in self._trees:
-            self._declaration(object_type)
-            self._trees[object_type] = {node.path: node for node in _walk(self._reader.read(object_type))}
-        return self._trees[object_type]
+    def _name(self, element: etree._Element) -> str:
+        name = self._names.get(str(element.tag))
+        if name is None:
+            raise self._unknown(str(element.tag))
+        return name
 
-    def _declaration(self, object_type: str) -> etree._Element:
-        if object_type not in self._declarations:
+    def _known(self, object_type: str) -> None:
+        if object_type not in self._full.declarations:
             raise self._unknown(object_type)
-        return self._declarations[object_type]
 
     def _unknown(self, name: str) -> UnknownObject:
         return UnknownObject(name, self.nearest_object(name.rpartition("}")[2]))
-
-    def _explain(self, element: etree._Element, schema: etree.XMLSchema, *, partial: bool) -> tuple[Finding, ...]:
-        lines = sorted({entry.line for entry in schema.error_log})
-        return tuple(Finding("", line, "not-valid", "refuse", "The object is not valid.", None, 3) for line in lines)
-
-    def warnings(self, element: etree._Element) -> tuple[Finding, ...]:
-        """Return codes that an open list does not know."""
-        return ()
 
 
 def _plain(path: str) -> str:
     return _PREDICATE.sub("", path)
 
 
-def _walk(node: Node):
-    yield node
-    for child in node.children:
-        yield from _walk(child)
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]

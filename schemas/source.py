@@ -33,13 +33,20 @@ def read(folder: Traversable) -> etree._Element:
             continue
         root = etree.fromstring(file.read_bytes(), parser)
         if joined is None:
-            joined = etree.Element(root.tag, dict(root.attrib), nsmap=root.nsmap)
-        if root.nsmap != joined.nsmap or dict(root.attrib) != dict(joined.attrib):
+            joined = empty_like(root)
+        if root.nsmap != joined.nsmap or root.items() != joined.items():
             raise BadSchema(f"{file.name} declares other namespaces than the files before it: declare the same in each")
         joined.extend(child for child in root if child.tag != XS + "include")
     if joined is None:
         raise BadSchema(f"there is no .xsd file in {folder}: give the folder that has the schema")
     return joined
+
+
+def empty_like(schema: etree._Element) -> etree._Element:
+    """Return an xs:schema element with the namespaces and settings of another, and nothing in it."""
+    nsmap: dict[str, str] = schema.nsmap  # type: ignore[assignment]  # a key is None where there is no prefix
+    settings: dict[str, str] = dict(schema.items())  # type: ignore[arg-type]  # parsed: never bytes
+    return etree.Element(str(schema.tag), settings, nsmap)
 
 
 def partial(full: etree._Element) -> etree._Element:
@@ -82,6 +89,6 @@ def _make_object_partial(declaration: etree._Element) -> list[etree._Element]:
     keys = object_keys(declaration)
     for attribute in declaration.iterfind(f"{XS}complexType/{XS}attribute"):
         if f"@{attribute.get('name')}" not in keys:
-            attribute.attrib.pop("use", None)
+            attribute.set("use", "optional")
     elements = declaration.iterfind(f"{XS}complexType/{XS}sequence/{XS}element")
     return [element for element in elements if element.get("name") in keys]

@@ -16,6 +16,7 @@ class _Text:
     """What the text of an element or attribute may be."""
 
     type: str = ""
+    simple_type: str = ""
     codes: str | None = None
     refs: tuple[str, ...] = ()
 
@@ -48,11 +49,13 @@ class TreeReader:
             path=path,
             kind="element",
             type=text.type,
+            simple_type=text.simple_type,
             mandatory=declaration.get("minOccurs", "1") != "0",
             repeatable=repeatable,
             nillable=declaration.get("nillable") == "true",
             codes=text.codes,
             refs=text.refs,
+            unique_by=_unique_by(declaration),
             label=_label(declaration),
             children=children,
         )
@@ -66,23 +69,24 @@ class TreeReader:
             path=_join(parent, f"@{name}"),
             kind=kind,
             type=text.type,
+            simple_type=text.simple_type,
             mandatory=declaration.get("use") == "required",
             repeatable=False,
             nillable=False,
             codes=text.codes,
             refs=text.refs,
+            unique_by=None,
             label=_label(declaration),
             children=(),
         )
 
     def _content(self, declaration: etree._Element, path: str) -> tuple[_Text, tuple[Node, ...]]:
-        type_name = declaration.get("type")
-        if type_name is None:
-            complex_type = declaration.find(XS + "complexType")
-        else:
+        type_name = declaration.get("type", "")
+        complex_type = declaration.find(XS + "complexType")
+        if complex_type is None:
             complex_type = self._named.get((XS + "complexType", type_name))
         if complex_type is None:
-            return self._text(type_name or ""), ()
+            return self._text(type_name), ()
         text, children = self._complex(complex_type, path)
         return text, tuple(sorted(children, key=lambda node: node.kind))  # attributes first; the sort is stable
 
@@ -124,7 +128,7 @@ class TreeReader:
     def _text(self, type_name: str) -> _Text:
         """Follow a simple type to its built-in base, gathering the notes on the way."""
         if type_name.startswith("xs:"):
-            return _Text(type_name)
+            return _Text(type_name, type_name)
         simple = self._named.get((XS + "simpleType", type_name))
         if simple is None:
             raise BadSchema(f"no type is named {type_name!r}: declare it, or correct the name")
@@ -135,7 +139,7 @@ class TreeReader:
         refs = tuple(ref.get("to", "") for ref in simple.iter(Z + "ref")) or below.refs
         note = next(simple.iter(Z + "codes"), None)
         codes = below.codes if note is None else note.get("list")
-        return _Text(type=f"codes:{codes}" if codes else below.type, codes=codes, refs=refs)
+        return _Text(f"codes:{codes}" if codes else below.type, type_name, codes, refs)
 
 
 def _join(parent: str, name: str) -> str:
@@ -144,6 +148,11 @@ def _join(parent: str, name: str) -> str:
 
 def _label(declaration: etree._Element) -> str:
     return (declaration.findtext(f"{XS}annotation/{XS}documentation") or "").strip()
+
+
+def _unique_by(declaration: etree._Element) -> str | None:
+    field = declaration.find(f"{XS}unique/{XS}field")
+    return None if field is None else field.get("xpath", "").removeprefix("@")
 
 
 def _unknown(part: etree._Element) -> BadSchema:

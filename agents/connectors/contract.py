@@ -1,4 +1,6 @@
-"""What a connector is: a source reads one file into records, a target writes what was received; mapping and sending are others' work.
+"""What a connector is: a source reads one file into records, a target writes what was received.
+
+Mapping and sending are others' work.
 
 A connector is found by its name in the entry point group ``sifzone.connectors``.
 """
@@ -51,6 +53,17 @@ class SourceProblem:
     incomplete: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFields:
+    """All fields that a file has, where it says so beforehand, so that a heading spelt nearly right is pointed out."""
+
+    names: frozenset[str]
+
+
+Item = Record | SourceProblem | SourceFields
+"""What a source yields."""
+
+
 class NoOptions(BaseModel):
     """Options of a connector that has none of its own."""
 
@@ -63,7 +76,7 @@ class FileSource(Protocol):
 
     Options: ClassVar[type[BaseModel]]
 
-    def read(self, path: Path) -> Iterator[Record | SourceProblem]:
+    def read(self, path: Path) -> Iterator[Item]:
         """Yield what the file holds, in its order, in constant memory.
 
         Raises:
@@ -114,7 +127,9 @@ __all__ = [
     "Target",
     "NoOptions",
     # what it says
+    "Item",
     "SourceError",
+    "SourceFields",
     "SourceProblem",
     "TargetError",
     "Written",

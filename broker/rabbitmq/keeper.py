@@ -1,8 +1,9 @@
 """Keeps a private node's processes together and ends them with their owner; what they run is node.py's business.
 
-Run as a script of its own, ``python -I -S keeper.py OWNER LOG FD EPMD... -- SERVER...``, with nothing but the standard library, so that
-it starts in milliseconds. Three things end a node: SIGTERM to the keeper (in good order), the owner's death however it came
-(in good order), and the keeper's own death (at once, by the kernel). No process outlives the keeper.
+Run as a script of its own, ``python -I -S keeper.py OWNER LOG FD EPMD... -- SERVER...``, with nothing but the
+standard library, so that it starts in milliseconds. Three things end a node: SIGTERM to the keeper (in good order),
+the owner's death however it came (in good order), and the keeper's own death (at once, by the kernel). No process
+outlives the keeper.
 """
 
 import ctypes
@@ -14,8 +15,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-GRACE: Final = 5.0
-"""Seconds that the server has to stop in good order. All it holds is on disk before it is confirmed, so none is needed."""
+GRACE: Final = 2.0
+"""Seconds that the server has to stop in good order before it is killed.
+
+What it confirmed is on disk, so nothing depends on them; connections and virtual hosts are closed in the first of them.
+3.10 then waits another five for a part that holds nothing.
+"""
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -69,7 +74,7 @@ def _run(command: Sequence[str], output: int, inherited: Sequence[int]) -> subpr
         stdout=output,
         stderr=output,
         pass_fds=inherited,
-        preexec_fn=die_with_keeper,  # noqa: PLW1509  # one thread, and nothing that could hold a lock
+        preexec_fn=die_with_keeper,  # one thread, and nothing that could hold a lock
     )
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -17,6 +17,8 @@ from broker.protocol.topology import Permissions
 from broker.rabbitmq.errors import ManagementError
 
 log = structlog.get_logger(__name__)
+
+Login = TypeVar("Login", bound=str)
 
 OLDEST: Final = (3, 10)
 """The first RabbitMQ whose quorum queues dead-letter at least once."""
@@ -69,15 +71,7 @@ class Management:
         Raises:
             ManagementError: It is older than 3.10, or its consistent-hash exchange is not enabled.
         """
-        overview = self._get("overview")
-        version = str(overview["rabbitmq_version"])
-        if _release(version) < OLDEST:
-            raise ManagementError(f"RabbitMQ {version} at {self._url} is too old: install 3.10 or later")
-        if not any(kind["name"] == "x-consistent-hash" and kind["enabled"] for kind in overview["exchange_types"]):
-            raise ManagementError(
-                f"RabbitMQ at {self._url} has no consistent-hash exchange: "
-                "run `rabbitmq-plugins enable rabbitmq_consistent_hash_exchange` on each of its nodes"
-            )
+        check_overview(self._get("overview"), self._url)
 
     def ensure_vhost(self, vhost: str) -> None:
         """Make *vhost* unless it is there; RabbitMQ then gives our own login every right in it."""
@@ -93,8 +87,8 @@ class Management:
         RabbitMQ is sent a salted hash, never the password.
 
         Source:
-            RabbitMQ's documentation of credential hashing: base64 of a salt of four bytes followed by the SHA-256 of the
-            salt and the password.
+            RabbitMQ's documentation of credential hashing: base64 of a salt of four bytes followed by the SHA-256 of
+            the salt and the password.
         """
         known = self._find(_path("users", login))
         if known is not None and _is_same_user(known, password):
@@ -124,18 +118,21 @@ class Management:
         return {row["user"]: Permissions(row["configure"], row["write"], row["read"]) for row in rows}
 
     def queues(self, vhost: str) -> dict[str, tuple[int, int]]:
-        """Return by queue how many messages it holds and how many consumers it has, as RabbitMQ last counted them.
+        """Return by queue how many messages it holds and how many consumers it has.
 
-        RabbitMQ counts every five seconds unless told otherwise; a new queue has no count yet and is given as (0, 0).
+        Both lag: messages by up to a second on a private node and five elsewhere, consumers by five. Whoever must know
+        asks the queue itself over AMQP (a passive declare).
         """
-        rows = self._get(_path("queues", vhost))
-        return {row["name"]: (int(row.get("messages", 0)), int(row.get("consumers", 0))) for row in rows}
+        queues = _path("queues", vhost)
+        totals = self._get(f"{queues}?disable_stats=true&enable_queue_totals=true")
+        consumers = {row["name"]: int(row.get("consumers", 0)) for row in self._get(f"{queues}?columns=name,consumers")}
+        return {row["name"]: (int(row.get("messages", 0)), consumers.get(row["name"], 0)) for row in totals}
 
-    def apply_rights(self, vhost: str, wanted: Mapping[str, tuple[str, Permissions]]) -> tuple[str, ...]:
+    def apply_rights(self, vhost: str, wanted: Mapping[Login, tuple[str, Permissions]]) -> tuple[str, ...]:
         """Make the logins of *vhost* and their rights what *wanted* says; write only what differs.
 
-        A login that is not wanted loses its rights in *vhost*; our own login keeps its. Who lost or changed a right or a
-        password is disconnected, since RabbitMQ asks for rights only when a channel first needs them.
+        A login that is not wanted loses its rights in *vhost*; our own login keeps its. Who lost or changed a right
+        or a password is disconnected, since a channel goes on with the rights that it found when it began.
 
         Args:
             vhost: The zone's virtual host; it exists.
@@ -145,16 +142,16 @@ class Management:
             The logins for which something was written, sorted; empty when all was so already.
         """
         actual = self.permissions(vhost)
-        changed = {login for login, (password, _) in wanted.items() if self.ensure_user(login, password)}
+        changed: set[str] = {login for login, (password, _) in wanted.items() if self.ensure_user(login, password)}
         for login, (_, permissions) in wanted.items():
             if actual.get(login) != permissions:
                 self.set_permissions(vhost, login, permissions)
                 changed.add(login)
-        for login in actual.keys() - wanted.keys() - {self.user}:
-            self._send("DELETE", _path("permissions", vhost, login), absent_is_fine=True)
-            changed.add(login)
-        for login in changed & actual.keys():
-            self.disconnect(login)
+        for unwanted in actual.keys() - wanted.keys() - {self.user}:
+            self._send("DELETE", _path("permissions", vhost, unwanted), absent_is_fine=True)
+            changed.add(unwanted)
+        for known in changed & actual.keys():
+            self.disconnect(known)
         if changed:
             log.info("rights_applied", vhost=vhost, logins=sorted(changed))
         return tuple(sorted(changed))
@@ -163,7 +160,7 @@ class Management:
         """Close every connection of *login*; it may connect again with the rights that it then has."""
         self._send("DELETE", _path("connections", "username", login), absent_is_fine=True)
 
-    def _get(self, path: str) -> Any:  # noqa: ANN401  # JSON, whose shape RabbitMQ documents
+    def _get(self, path: str) -> Any:  # JSON, whose shape RabbitMQ documents
         return self._request("GET", path).json()
 
     def _find(self, path: str) -> Any | None:
@@ -188,6 +185,22 @@ class Management:
         if answer.is_success or (absent_is_fine and answer.status_code == httpx.codes.NOT_FOUND):
             return answer
         raise ManagementError(f"{self._url} refuses {method} {path}: {_remedy(answer.status_code, self.user)}")
+
+
+def check_overview(overview: Mapping[str, Any], url: str) -> None:
+    """Refuse the RabbitMQ at *url*, whose ``/api/overview`` is *overview*, when a zone cannot run on it.
+
+    Raises:
+        ManagementError: It is older than 3.10, or its consistent-hash exchange is not enabled.
+    """
+    version = str(overview["rabbitmq_version"])
+    if _release(version) < OLDEST:
+        raise ManagementError(f"RabbitMQ {version} at {url} is too old: install 3.10 or later")
+    if not any(kind["name"] == "x-consistent-hash" and kind["enabled"] for kind in overview["exchange_types"]):
+        raise ManagementError(
+            f"RabbitMQ at {url} has no consistent-hash exchange: "
+            "run `rabbitmq-plugins enable rabbitmq_consistent_hash_exchange` on each of its nodes"
+        )
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:

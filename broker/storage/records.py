@@ -100,6 +100,7 @@ class Held:
         id: Made by the caller: :func:`uuid.uuid4` as hexadecimal.
         findings: Each with ``path``, ``line``, ``rule`` and ``message``; never an element's value.
         summary: One sentence for people; never an element's value.
+        recipient: The agent that could not take what it was delivered; empty for what agents sent.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Held:
     code: int = 0
     summary: str = ""
     findings: Sequence[Mapping[str, str | int]] = ()
+    recipient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class QuarantineEntry:
     attempt: int
     object_type: str
     action: str
+    recipient: str
     reason: QuarantineReason
     category: int
     code: int

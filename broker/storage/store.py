@@ -1,10 +1,17 @@
-"""The store: every call the zone makes on its database; each opens one transaction and leaves the SQL to the modules beside."""
+"""The store: every call the zone makes on its database, a transaction each; the SQL is in the modules beside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broker.storage import learners as learner_index
+from broker.storage import ledger, reconciliation, registry
+from broker.storage import quarantine as quarantine_entries
+from broker.storage.engine import LOCK_WAIT, Database, open_database
+from broker.storage.learners import LearnerWriter
+from broker.storage.ledger import LedgerWriter, MessageKey
+from broker.storage.quarantine import Quarantine
 from broker.storage.records import (
     Batch,
     LearnerRow,
@@ -16,14 +23,41 @@ from broker.storage.records import (
     ReconcileRow,
     Registration,
 )
+from broker.storage.vault import Vault
 
 
-def open_store(url: str, key_file: Path) -> "Store":
-    raise NotImplementedError
+def open_store(url: str, key_file: Path, *, lock_wait: float = LOCK_WAIT) -> "Store":
+    """Open the database at *url*, migrated to this version; several processes may do so at once.
+
+    Args:
+        url: ``sqlite:///zone.db`` (four slashes for an absolute path) or ``postgresql+psycopg://user@host/name``.
+        key_file: What :func:`broker.storage.make_key` wrote at set-up.
+        lock_wait: Seconds to wait for another process's locks before StorageUnavailable.
+
+    Raises:
+        KeyFileError: The key file is missing, readable by others, or holds no key.
+        DatabaseUrlError: The URL or its place cannot be used.
+        DatabaseTooNew: A newer version of sifzone migrated the database.
+        StorageError: The database refuses.
+    """
+    return Store(Vault.from_file(key_file), open_database(url, lock_wait))
 
 
 class Store:
-    def close(self) -> None: ...
+    """What the zone remembers. Use it in the process that opened it; every call may raise StorageError.
+
+    What writes is durable on return, or raised and left no trace.
+    """
+
+    def __init__(self, vault: Vault, database: Database) -> None:
+        self._vault, self._database = vault, database
+        self._ledger = LedgerWriter(database.dialect)
+        self._learners = LearnerWriter(database.dialect)
+        self._quarantine = Quarantine(database.dialect, vault)
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -33,40 +67,68 @@ class Store:
     ) -> None:
         self.close()
 
-    def commit(self, batch: Batch) -> None:
-        raise NotImplementedError
+    # the worker's
 
-    def accepted(self, keys: Sequence[tuple[str, str, int]]) -> frozenset[tuple[str, str, int]]:
-        """keys are (source, msg_id, attempt); returns those with a verdict (accepted or refused)."""
-        raise NotImplementedError
+    def commit(self, batch: Batch) -> None:
+        """Keep all of *batch*, durable on return, or nothing of it; the same batch again changes nothing."""
+        self._ledger.intern(self._database, batch.ledger)
+        with self._database.write("commit a batch") as connection:
+            self._learners.write(connection, batch)
+            self._quarantine.hold(connection, batch.quarantine)
+            self._ledger.append(connection, batch.ledger)
+
+    def accepted(self, keys: Sequence[MessageKey]) -> frozenset[MessageKey]:
+        """Return those of *keys*, each (source, msg_id, attempt), that have a verdict: accepted or refused."""
+        with self._database.read("look up messages") as connection:
+            return ledger.verdicts(connection, keys)
 
     def learners(self, ref_ids: Sequence[str]) -> dict[str, LearnerRow]:
-        raise NotImplementedError
+        """Return the learners of *ref_ids* that are known, by RefId."""
+        with self._database.read("look up learners") as connection:
+            return learner_index.learners(connection, ref_ids)
 
     def contact_learners(self, contact_refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        raise NotImplementedError
+        """Return, for each known contact of *contact_refs*, the RefIds of its learners, in order."""
+        with self._database.read("look up contacts") as connection:
+            return learner_index.contact_learners(connection, contact_refs)
 
     def establishments(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Return all known establishments, for example ``8209901``, by their SchoolInfo's RefId."""
+        with self._database.read("read establishments") as connection:
+            return learner_index.establishments(connection)
 
     def upn_key(self, upn: str) -> bytes:
-        """HMAC of a UPN with a key derived from the key file."""
-        raise NotImplementedError
+        """Return the 32 bytes that stand for *upn* in this zone; without the key file they tell nothing."""
+        return self._vault.keyed_hash(upn)
+
+    # the registry
 
     def register(self, agent_id: str, *, name: str, version: str, at: float) -> None:
-        raise NotImplementedError
+        """Note that *agent_id* registered, in the place of an earlier registration."""
+        with self._database.write("register an agent") as connection:
+            registry.register(connection, Registration(agent_id, name, version, at))
 
     def unregister(self, agent_id: str) -> None:
-        raise NotImplementedError
+        """Remove the registration of *agent_id*, if there is one."""
+        with self._database.write("unregister an agent") as connection:
+            registry.unregister(connection, agent_id)
 
     def registered(self) -> dict[str, Registration]:
-        raise NotImplementedError
+        """Return all registrations by agent id, in its order."""
+        with self._database.read("read the registry") as connection:
+            return registry.registered(connection)
 
     def registry_version(self) -> int:
-        raise NotImplementedError
+        """Return a number that grows with each change of the registry, cheap to ask for."""
+        with self._database.read("read the registry's version") as connection:
+            return registry.version(connection)
+
+    # the ledger
 
     def explain(self, msg_id: str) -> list[LedgerRow]:
-        raise NotImplementedError
+        """Return all that happened to messages with this id, by source, attempt and seq; empty when unknown."""
+        with self._database.read("read the ledger") as connection:
+            return ledger.of_message(connection, msg_id)
 
     def ledger(
         self,
@@ -78,38 +140,88 @@ class Store:
         until: float | None = None,
         limit: int = 100,
     ) -> list[LedgerRow]:
-        """Newest first; agent = as source or in the audience."""
-        raise NotImplementedError
+        """Return up to *limit* rows, newest first.
+
+        Args:
+            agent: Only rows with this agent as their source or in their audience.
+            since: Only rows at this time or later.
+            until: Only rows before this time.
+        """
+        with self._database.read("read the ledger") as connection:
+            return ledger.newest(
+                connection,
+                agent=agent,
+                object_type=object_type,
+                outcome=outcome,
+                since=since,
+                until=until,
+                limit=limit,
+            )
 
     def reconcile(self, *, since: float | None = None, until: float | None = None) -> list[ReconcileRow]:
-        raise NotImplementedError
+        """Return what was published and what became of it, by source and object type, in that order."""
+        with self._database.read("reconcile the ledger") as connection:
+            return reconciliation.reconcile(connection, since, until)
 
     def recipients(self, *, since: float | None = None, until: float | None = None) -> list[RecipientRow]:
-        """Per agent, source, object type: delivered and withheld counts."""
-        raise NotImplementedError
+        """Return what each agent was delivered and what withheld, by agent, source and object type, in that order."""
+        with self._database.read("reconcile the ledger") as connection:
+            return reconciliation.recipients(connection, since, until)
+
+    # quarantine; an entry's id may be cut to any length that is still its alone
 
     def quarantine_list(
         self, state: QuarantineState | None = "held", *, source: str = "", limit: int = 100
     ) -> list[QuarantineEntry]:
-        raise NotImplementedError
+        """Return up to *limit* entries, oldest first; None asks for every state, "" for every source."""
+        with self._database.read("list quarantine") as connection:
+            return quarantine_entries.entries(connection, state, source, limit)
 
     def quarantine_get(self, entry_id: str) -> QuarantineEntry:
-        """entry_id may be an unambiguous prefix."""
-        raise NotImplementedError
+        """Return one entry.
+
+        Raises:
+            NoSuchEntry: None has this id, or several begin so.
+        """
+        with self._database.read("read quarantine") as connection:
+            return quarantine_entries.find(connection, entry_id)
 
     def quarantine_body(self, entry_id: str) -> bytes:
-        """The mended copy if there is one, else the original."""
-        raise NotImplementedError
+        """Return the mended copy if there is one, else the body as it came.
+
+        Raises:
+            NoSuchEntry: There is no such entry, or it was discarded.
+            WrongKey: It was encrypted with another key, or altered.
+        """
+        with self._database.read("read quarantine") as connection:
+            return self._quarantine.body(connection, entry_id)
 
     def quarantine_original(self, entry_id: str) -> bytes:
-        raise NotImplementedError
+        """Return the body as it came; errors as for quarantine_body."""
+        with self._database.read("read quarantine") as connection:
+            return self._quarantine.original(connection, entry_id)
 
     def quarantine_fix(self, entry_id: str, body: bytes) -> None:
-        raise NotImplementedError
+        """Keep *body* as the mended copy, in the place of an earlier one.
+
+        Raises:
+            NoSuchEntry: There is none.
+            WrongState: It is not held any more.
+        """
+        with self._database.write("fix a message in quarantine") as connection:
+            self._quarantine.fix(connection, entry_id, body)
 
     def quarantine_mark(self, entry_id: str, state: QuarantineState, *, by: str, at: float) -> None:
-        """discarded removes the bodies."""
-        raise NotImplementedError
+        """Bring an entry into *state*: who did so, and when. Discarding it removes its bodies.
 
-    def quarantine_counts(self) -> Mapping[QuarantineState, int]:
-        raise NotImplementedError
+        Raises:
+            NoSuchEntry: There is none.
+            WrongState: It may not follow: nothing follows discarded.
+        """
+        with self._database.write("mark a message in quarantine") as connection:
+            quarantine_entries.mark(connection, entry_id, state, by, at)
+
+    def quarantine_counts(self) -> dict[QuarantineState, int]:
+        """Return how many entries are in each state; a state with none is 0."""
+        with self._database.read("count quarantine") as connection:
+            return quarantine_entries.counts(connection)

@@ -42,7 +42,6 @@ audience_member: Final = Table(
     metadata,
     Column("audience_id", ROW_NUMBER, ForeignKey("audience.id"), primary_key=True),
     Column("agent", Text, primary_key=True),
-    sqlite_with_rowid=False,
 )
 
 # Column order is also the order in which the writer hands rows over. One index finds a message and keeps rows
@@ -82,7 +81,6 @@ learner: Final = Table(
     Column("shielded", Boolean, nullable=False),
     Column("enrolments", Text, nullable=False),  # JSON: read and written whole, by ref_id only
     Column("sources", Text, nullable=False),  # JSON
-    sqlite_with_rowid=False,
 )
 
 establishment: Final = Table(
@@ -90,7 +88,6 @@ establishment: Final = Table(
     metadata,
     Column("school_ref", Text, primary_key=True),
     Column("laestab", Text, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 contact_link: Final = Table(
@@ -99,7 +96,6 @@ contact_link: Final = Table(
     Column("contact_ref", Text, primary_key=True),
     Column("learner_ref", Text, primary_key=True),
     Index("ix_contact_link_learner_ref", "learner_ref"),
-    sqlite_with_rowid=False,
 )
 
 agent: Final = Table(
@@ -128,6 +124,7 @@ quarantine: Final = Table(
     Column("attempt", Integer, nullable=False),
     Column("object_type", Text, nullable=False),
     Column("action", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("category", SmallInteger, nullable=False),
     Column("code", SmallInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""Encrypts bodies at rest with the zone's key file and hashes identifiers with it; who may read them is not its matter."""
+"""Encrypts bodies at rest and hashes identifiers with the zone's key file; who may read them is not its matter."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ def make_key(path: Path) -> None:
         ) from error
     except OSError as error:
         raise KeyFileError(f"key file {path} cannot be made ({error.strerror}): make its folder writable") from error
-    with open(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -11,8 +11,9 @@ from broker.transports.contract import (
     Transport,
     TransportLost,
 )
+from broker.transports.memory import MemoryBroker, MemoryTransport
 
-__all__ = [
+__all__ = [  # grouped by where they come from
     # the contract
     "NO_HEADERS",
     "HeaderValue",
@@ -25,4 +26,7 @@ __all__ = [
     # over RabbitMQ
     "AmqpSettings",
     "AmqpTransport",
+    # in memory
+    "MemoryBroker",
+    "MemoryTransport",
 ]

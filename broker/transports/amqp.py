@@ -1,16 +1,16 @@
-"""The transport over RabbitMQ, and the only module with pika: connecting, supervision, declaring; the bytes are frames.py's.
+"""The transport over RabbitMQ, and the only module with pika: connecting, declaring, consuming.
 
 pika connects, authenticates, keeps the heartbeat and speaks every rare method. The frames of messages and confirms
-go past it, through :mod:`broker.transports.frames`; what the calls noted leaves in one write at each poll.
+go past it, through frames.py; mending what breaks is supervision.py's.
 """
 
 import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -22,24 +22,28 @@ from pika.adapters.select_connection import IOLoop
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from broker.protocol.errors import ConfigurationError
-from broker.protocol.topology import Binding, Exchange, Queue, Topology
+from broker.protocol.topology import Binding, Exchange, Queue
 from broker.transports.confirms import Confirms
-from broker.transports.contract import Incoming, Outgoing, PublishRefused, Refusal, TransportLost
-from broker.transports.frames import FRAME_MAX, Reader, ack_frame, publish_frames, reject_frame
+from broker.transports.frames import FRAME_MAX, Reader
+from broker.transports.supervision import CHANNEL, Declaring, Link, Loss, Supervised, Thing
 
 log = structlog.get_logger(__name__)
 # Each error of pika reaches us as an exception and is logged once, as transport_lost; pika tells it up to six times.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-_CHANNEL: Final = 1  # messages and confirms
-_SHORTEST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
-_STEADY: Final = 10.0
-"""Seconds after which a connection counts as good, so that the pauses begin short again."""
-_READ: Final = 256 * 1024
+_READ: Final = 64 * 1024
+"""Bytes of one read at most; pika's own are 4 KiB."""
 _WRITE: Final = 256 * 1024
 """Bytes of one write at most; pika copies what is left of a write that the socket did not take whole."""
 _CLOSING: Final = 2.0
+_LAST_TURNS: Final = 10  # pika ends a connection in several steps, each in a turn of its own
+_REFUSALS: Final = (
+    ConfigurationError,
+    pika.exceptions.ProbableAuthenticationError,
+    pika.exceptions.ProbableAccessDeniedError,
+    pika.exceptions.AuthenticationError,
+)
+_COMMAND_INVALID: Final = 503  # among others, an exchange type that no plugin brings
 
 
 class AmqpSettings(BaseModel):
@@ -48,19 +52,24 @@ class AmqpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str = Field(repr=False, description="amqp:// or amqps://, with login, password and virtual host.")
-    prefetch: int = Field(500, ge=1, le=5000, description="Unacknowledged messages at most, over all queues.")
+    prefetch: int = Field(default=500, ge=1, le=5000, description="Unacknowledged messages at most, over all queues.")
     heartbeat: timedelta = Field(
-        timedelta(seconds=5), ge=timedelta(seconds=1), le=timedelta(minutes=5), description="Twice this silence is a loss."
+        default=timedelta(seconds=5),
+        ge=timedelta(seconds=1),
+        le=timedelta(minutes=5),
+        description="Twice this silence is a loss.",
     )
     publish_deadline: timedelta = Field(
-        timedelta(seconds=30), gt=timedelta(0), description="A publish unconfirmed for longer counts as a loss."
+        default=timedelta(seconds=30), gt=timedelta(0), description="A publish unconfirmed for longer counts as a loss."
     )
     connect_timeout: timedelta = Field(
-        timedelta(seconds=5), gt=timedelta(0), description="For the connection and each answer until it is ready."
+        default=timedelta(seconds=5),
+        gt=timedelta(0),
+        description="For the connection and each answer until it is ready.",
     )
-    ca_file: Path | None = Field(None, description="Certificates to trust, PEM; the system's when absent.")
-    certificate_file: Path | None = Field(None, description="The client's certificate and key, PEM.")
-    client_name: str = Field("sifzone", max_length=200, description="What RabbitMQ's pages call the connection.")
+    ca_file: Path | None = Field(default=None, description="Certificates to trust, PEM; the system's when absent.")
+    certificate_file: Path | None = Field(default=None, description="The client's certificate and key, PEM.")
+    name: str = Field(default="sifzone", max_length=200, description="What RabbitMQ's pages call the connection.")
 
     @model_validator(mode="after")
     def _check_url(self) -> Self:
@@ -72,7 +81,7 @@ class AmqpSettings(BaseModel):
         return self
 
 
-class AmqpTransport:
+class AmqpTransport(Supervised):
     """A :class:`~broker.transports.contract.Transport` over RabbitMQ."""
 
     def __init__(self, settings: AmqpSettings) -> None:
@@ -83,296 +92,205 @@ class AmqpTransport:
         """
         self._settings = settings
         self._parameters = _parameters(settings)
-        self._place = f"{self._parameters.host}:{self._parameters.port}, virtual host {self._parameters.virtual_host!r}"
-        self._link: _Link | None = None
-        self._topology: dict[Exchange | Queue | Binding, None] = {}
-        self._queues: list[str] = []
-        self._confirms = Confirms()
-        self._out: list[bytes] = []
-        self._last_tag = 0  # of the latest message received
-        self._stale_tag = 0  # of the latest message of connections that are gone
-        self._acked = 0
-        self._ack_sent = 0
-        self._rejected: set[int] = set()
-        self._rejects: list[int] = []
-        self._been_connected = False
-        self._loss_told = False
-        self._pause = _SHORTEST_PAUSE
-        self._connect_at = 0.0
-        self._closed = False
+        super().__init__(
+            f"{self._parameters.host}:{self._parameters.port}, virtual host {self._parameters.virtual_host!r}",
+            _seconds(settings.publish_deadline),
+            _seconds(settings.connect_timeout),
+        )
 
-    def declare(self, topology: Topology) -> None:
-        """See the contract.
+    def open_link(
+        self, things: Sequence[Thing], queues: Sequence[str], first_tag: int, on_ready: Callable[[Link], None]
+    ) -> Link:
+        """Begin a connection."""
+        return _AmqpLink(self._parameters, self._settings, (things, queues), self.confirms, first_tag, on_ready)
 
-        Raises:
-            TransportLost: The connection ended meanwhile, or could not be made in time.
-            ConfigurationError: RabbitMQ refuses: a missing right or plugin, or a queue with other arguments.
-        """
-        self._refuse_closed()
-        things = (*topology.exchanges, *topology.queues, *topology.bindings)
-        give_up_at = time.monotonic() + _seconds(self._settings.publish_deadline)
-        link = self._wait_until_ready()
-        declaring = link.declare(things)
-        while not declaring.done:
-            if time.monotonic() > give_up_at:
-                self._lose(TimeoutError("RabbitMQ does not answer a declaration"))
-            try:
-                self._turn(0.5)
-            except TransportLost as loss:
-                if "unknown exchange type" in str(loss):
-                    raise ConfigurationError(
-                        "RabbitMQ does not know an exchange type of the zone's: enable its plugin with "
-                        "rabbitmq-plugins enable rabbitmq_consistent_hash_exchange"
-                    ) from loss
-                raise
-        if declaring.error is not None:
-            raise ConfigurationError(
-                f"RabbitMQ at {self._place} refuses to declare the zone's queues ({_text(declaring.error)}): "
-                "give the login the right to configure them, or delete the queue that has other arguments"
-            ) from declaring.error
-        self._topology.update(dict.fromkeys(things))
+
+class _AmqpLink:
+    """A :class:`~broker.transports.supervision.Link` over RabbitMQ; nothing of it outlives its connection."""
+
+    def __init__(
+        self,
+        parameters: pika.ConnectionParameters,
+        settings: AmqpSettings,
+        wanted: tuple[Sequence[Thing], Sequence[str]],
+        confirms: Confirms,
+        first_tag: int,
+        on_ready: Callable[[Link], None],
+    ) -> None:
+        self.ready = False
+        self.ready_at = 0.0
+        self.loss: Loss | None = None
+        self.blocked = False
+        self.first_number = 0
+        self.started_at = self.heard_at = time.monotonic()
+        self._settings, self._wanted, self._confirms, self._on_ready = settings, wanted, confirms, on_ready
+        self._consumers = 0
+        self._agreed = 0
+        self._channel: Any = None
+        self.reader = Reader(CHANNEL, first_tag, self._on_confirm, self._on_other)
+        self._loop = _Loop()
+        self._connection = _Connection(parameters, self._loop, self)
+
+    def turn(self, wait: float) -> None:
+        """See Link."""
+        self._loop.turn(wait)
+
+    def send(self, data: bytes) -> None:
+        """See Link."""
+        for at in range(0, len(data), _WRITE):
+            self._connection.write(data[at : at + _WRITE])
+
+    def check_silence(self) -> None:
+        """See Link."""
+        now = time.monotonic()
+        heartbeat, patience = _seconds(self._settings.heartbeat), _seconds(self._settings.connect_timeout)
+        if now - self.heard_at > (2 * heartbeat if self.ready else patience):
+            self._end(pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ was silent for too long"))
+        elif not self.ready and now - self.started_at > patience + _seconds(self._settings.publish_deadline):
+            self._end(pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ did not answer while connecting"))
+
+    def declare(self, things: Sequence[Thing]) -> Declaring:
+        """See Link."""
+        return _Declaring(self._connection, things, _do_nothing)
 
     def consume(self, queues: Sequence[str]) -> None:
-        """See the contract."""
-        new = [queue for queue in queues if queue not in self._queues]
-        self._queues += new
-        if self._link is not None and self._link.ready:
-            self._link.consume(new, lambda: None)
-
-    def publish(self, message: Outgoing) -> int:
-        """See the contract.
-
-        Raises:
-            PublishRefused: AMQP cannot carry it: a name over 255 bytes, or headers and BCC over 128 KiB.
-        """
-        self._refuse_closed()
-        try:
-            frames = publish_frames(_CHANNEL, message)
-        except ValueError as error:
-            raise PublishRefused(f"message {message.message_id[:64]!r} cannot be sent: {error}") from error
-        self._out += frames
-        return self._confirms.add(message)
-
-    @property
-    def confirmed(self) -> int:
-        """See the contract."""
-        return self._confirms.low
-
-    def refusals(self) -> list[Refusal]:
-        """See the contract."""
-        return self._confirms.take_refusals()
-
-    def poll(self, timeout: float) -> list[Incoming]:
-        """See the contract.
-
-        Raises:
-            TransportLost: Once for each loss.
-            ConfigurationError: Before the first connection: RabbitMQ refuses the login or the virtual host.
-        """
-        self._refuse_closed()
-        until = time.monotonic() + timeout
-        confirmed = self._confirms.low
-        while True:
-            self._turn(until - time.monotonic())
-            received = self._take_received()
-            if received or self._confirms.low != confirmed or self._confirms.has_refusals:
-                return received
-            if time.monotonic() >= until:
-                return []
-
-    def ack(self, tag: int) -> None:
-        """See the contract."""
-        if tag > self._last_tag:
-            raise ValueError(f"no message with tag {tag} was received")
-        while tag in self._rejected:
-            tag -= 1  # RabbitMQ knows a rejected tag no more
-        self._acked = max(self._acked, tag)
-
-    def reject(self, tag: int) -> None:
-        """See the contract."""
-        if tag > self._last_tag:
-            raise ValueError(f"no message with tag {tag} was received")
-        if tag > self._acked and tag not in self._rejected:
-            self._rejected.add(tag)
-            self._rejects.append(tag)
+        """See Link."""
+        for queue in queues:
+            tag = str(self._consumers)
+            self._consumers += 1
+            self.reader.expect(tag, queue)
+            self._channel.basic_consume(queue, _do_nothing, consumer_tag=tag, callback=self._on_consuming)
 
     def close(self) -> None:
-        """See the contract."""
-        if self._closed:
+        """See Link."""
+        until = time.monotonic() + _CLOSING
+        if self.loss is None and self._connection.is_open:
+            self._connection.close()
+            while not self._connection.is_closed and time.monotonic() < until:
+                self.turn(0.1)
+        self.discard()
+
+    def discard(self) -> None:
+        """See Link."""
+        if not self._connection.is_closed:
+            self._connection.abort()
+            for _ in range(_LAST_TURNS):
+                if self._connection.is_closed:
+                    break
+                self._loop.turn(0)
+        self._loop.close()
+
+    def on_open(self, connection: Any) -> None:
+        """The handshake is over: open the channel for messages."""
+        if connection.params.frame_max < FRAME_MAX:
+            self._end(
+                ConfigurationError(
+                    f"it allows frames of {connection.params.frame_max} bytes: set frame_max to {FRAME_MAX}"
+                )
+            )
             return
-        self._closed = True
-        if self._link is not None:
-            self._flush(self._link)
-            self._link.close()
-            self._link = None
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        connection.channel(channel_number=CHANNEL, on_open_callback=self._on_channel)
 
-    def __enter__(self) -> Self:
-        return self
+    def on_ended(self, _connection: Any, error: Exception) -> None:
+        """The connection or its channel could not be made, or ended."""
+        self._end(error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _end(self, error: Exception) -> None:
+        self.loss = self.loss or _loss(error)
 
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise RuntimeError("the transport is closed: make a new one")
+    def _on_channel(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self.on_ended)
+        channel.add_on_cancel_callback(self._on_cancelled)
+        channel.add_on_return_callback(self._on_returned)
+        channel.basic_qos(prefetch_count=self._settings.prefetch, global_qos=False)
+        channel.confirm_delivery(_do_nothing, callback=self._on_confirm_mode)
 
-    def _turn(self, wait: float) -> None:
-        """Do what can be done, waiting *wait* seconds at most; raise when the connection is lost or never came."""
-        now = time.monotonic()
-        self._confirms.watch(now)
-        since = self._confirms.waiting_since()
-        deadline = _seconds(self._settings.publish_deadline)
-        blocked = self._link is not None and self._link.blocked
-        if since is not None and not blocked:
-            if now - since > deadline:
-                self._lose(TimeoutError(f"a publish was not confirmed within {deadline:g} s"))
-            wait = min(wait, since + deadline - now)
-        if self._link is None:
-            if now < self._connect_at:
-                time.sleep(max(0.0, min(wait, self._connect_at - now)))
-                return
-            self._link = self._connect()
-        link = self._link
-        if link.ready:
-            self._flush(link)
-        link.turn(max(0.0, wait))
-        if link.error is None:
-            link.check_silence()
-        if link.error is not None:
-            self._lose(link.error)
-        if blocked and not link.blocked:
-            self._confirms.restart_clock(time.monotonic())
+    def _on_confirm_mode(self, _answer: Any) -> None:
+        _Declaring(self._connection, self._wanted[0], self._on_declared)
 
-    def _connect(self) -> "_Link":
-        def ready() -> None:
-            self._been_connected, self._loss_told = True, False
-            link.first_number = self._confirms.low
-            log.info("transport_connected", place=self._place, client=self._settings.client_name)
+    def _on_declared(self, loss: Loss | None) -> None:
+        queues = self._wanted[1]
+        if loss is not None:
+            self.loss = self.loss or loss
+        elif queues:
+            self.consume(queues)
+        else:
+            self._become_ready()
 
-        link = _Link(
-            self._parameters,
-            self._settings,
-            (tuple(self._topology), tuple(self._queues)),
-            self._confirms,
-            self._stale_tag,
-            ready,
-        )
-        return link
+    def _on_consuming(self, _answer: Any) -> None:
+        self._agreed += 1
+        if not self.ready and self._agreed == len(self._wanted[1]):
+            self._become_ready()
 
-    def _wait_until_ready(self) -> "_Link":
-        until = time.monotonic() + 2 * _seconds(self._settings.connect_timeout)
-        while self._link is None or not self._link.ready:
-            self._turn(0.5)
-            if time.monotonic() > until and not (self._link is not None and self._link.ready):
-                raise TransportLost(f"RabbitMQ at {self._place} is not there: it is tried again at the next polls")
-        return self._link
+    def _become_ready(self) -> None:
+        self.ready, self.ready_at = True, time.monotonic()
+        self._on_ready(self)
 
-    def _lose(self, error: Exception) -> None:
-        """Forget the connection; raise the first time, log each time."""
-        now = time.monotonic()
-        link, self._link = self._link, None
-        was_ready = link is not None and link.ready
-        if link is not None:
-            if was_ready and now - link.ready_at > _STEADY:
-                self._pause = _SHORTEST_PAUSE
-            link.discard()
-            self._connect_at = now + self._pause
-            self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
-        reason, detail = type(error).__name__, _text(error)
-        refused = _login_refused(error) and not self._been_connected
-        overdue = isinstance(error, TimeoutError)
-        if self._loss_told and not (was_ready or refused or overdue):
-            log.warning("transport_still_lost", place=self._place, reason=reason, detail=detail)
-            return
-        log.warning("transport_lost", place=self._place, reason=reason, detail=detail)
-        self._forget()
-        if refused:
-            raise ConfigurationError(
-                f"RabbitMQ at {self._place} refuses the login ({detail}): "
-                "check user name, password and virtual host, and that the user has permissions in it"
-            ) from error
-        self._loss_told = True
-        raise TransportLost(
-            f"the connection to RabbitMQ at {self._place} was lost ({reason}: {detail}): it is made again at the next "
-            "polls; publish again what was not confirmed"
-        ) from error
+    def _on_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
+        self._confirms.settle(self.first_number + tag, multiple, taken)
 
-    def _forget(self) -> None:
-        self._confirms.give_up()
-        self._out.clear()
-        self._stale_tag = self._acked = self._ack_sent = self._last_tag
-        self._rejected.clear()
-        self._rejects.clear()
+    def _on_other(self, frame: bytes) -> None:
+        self._connection.process(frame)
 
-    def _take_received(self) -> list[Incoming]:
-        link = self._link
-        if link is None or not link.reader.received:
-            return []
-        received, link.reader.received = link.reader.received, []
-        self._last_tag = received[-1].tag
-        return received
+    def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        self._confirms.returned(properties.message_id or "", method.exchange, method.routing_key)
 
-    def _flush(self, link: "_Link") -> None:
-        out, stale = self._out, self._stale_tag
-        if self._rejects:
-            out += [reject_frame(_CHANNEL, tag - stale) for tag in self._rejects]
-            self._rejects.clear()
-        if self._acked > self._ack_sent:
-            out.append(ack_frame(_CHANNEL, self._acked - stale))
-            self._ack_sent = self._acked
-            if self._rejected:
-                self._rejected = {tag for tag in self._rejected if tag > self._acked}
-        if out:
-            link.send(b"".join(out))
-            out.clear()
+    def _on_cancelled(self, _method: Any) -> None:
+        self._end(pika.exceptions.ConsumerCancelled("RabbitMQ cancelled a consumer"))
+
+    def _on_blocked(self, _connection: Any, _method: Any) -> None:
+        self.blocked = True
+        log.warning("transport_blocked", remedy="RabbitMQ is short of memory or disk: free some, it goes on by itself")
+
+    def _on_unblocked(self, _connection: Any, _method: Any) -> None:
+        self.blocked = False
+        log.info("transport_unblocked")
 
 
 class _Declaring:
     """The declaration of some things, on a channel of its own, so that a refusal closes nothing else."""
 
-    def __init__(self, connection: Any, things: Sequence[Exchange | Queue | Binding]) -> None:
-        self.done = not things
-        self.error: Exception | None = None
-        self._left = len(things)
-        self._things = things
-        self._then: Callable[[], None] | None = None
+    def __init__(self, connection: Any, things: Sequence[Thing], on_done: Callable[[Loss | None], Any]) -> None:
+        self.done = False
+        self.loss: Loss | None = None
+        self._things, self._left, self._on_done = things, len(things), on_done
+        self._channel: Any = None
         if things:
-            connection.channel(on_open_callback=self._opened)
-
-    def then(self, call: Callable[[], None]) -> None:
-        """Call *call* when all went well."""
-        if self.done and self.error is None:
-            call()
+            connection.channel(on_open_callback=self._on_channel)
         else:
-            self._then = call
+            self._finish(None)
 
-    def _opened(self, channel: Any) -> None:
-        channel.add_on_close_callback(self._ended)
+    def _on_channel(self, channel: Any) -> None:
         self._channel = channel
+        channel.add_on_close_callback(self._on_closed)
         for thing in self._things:
             match thing:
                 case Exchange(name, kind, arguments):
-                    channel.exchange_declare(
-                        name, kind, durable=True, arguments=dict(arguments), callback=self._one_done
-                    )
+                    channel.exchange_declare(name, kind, durable=True, arguments=dict(arguments), callback=self._on_one)
                 case Queue(name, arguments):
-                    channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=self._one_done)
+                    channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=self._on_one)
                 case Binding(exchange, queue, key):
-                    channel.queue_bind(queue, exchange, key, callback=self._one_done)
+                    channel.queue_bind(queue, exchange, key, callback=self._on_one)
 
-    def _one_done(self, _answer: Any) -> None:
+    def _on_one(self, _answer: Any) -> None:
         self._left -= 1
         if not self._left:
             self._channel.close()
 
-    def _ended(self, _channel: Any, reason: Exception) -> None:
-        if self._left:
-            self.error = reason
-        self.done = True
-        if self._then is not None and self.error is None:
-            self._then()
+    def _on_closed(self, _channel: Any, error: Exception) -> None:
+        if not self._left:
+            self._finish(None)
+            return
+        by_rabbitmq = isinstance(error, pika.exceptions.ChannelClosedByBroker)
+        invalid = isinstance(error, pika.exceptions.ConnectionClosed) and error.reply_code == _COMMAND_INVALID
+        self._finish(replace(_loss(error), refused=by_rabbitmq or invalid))
+
+    def _finish(self, loss: Loss | None) -> None:
+        self.done, self.loss = True, loss
+        self._on_done(loss)
 
 
 class _Loop(IOLoop):  # type: ignore[misc]  # pika has no types
@@ -395,10 +313,13 @@ class _Loop(IOLoop):  # type: ignore[misc]  # pika has no types
 
 
 class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
-    """pika's connection with larger reads, whose incoming bytes go through a :class:`Reader` first."""
+    """pika's connection with larger reads, whose incoming bytes go through a :class:`Reader` first.
 
-    def __init__(self, parameters: pika.ConnectionParameters, loop: _Loop, link: "_Link") -> None:
-        self._owner = link
+    What begins with an underscore is pika's, made for its own adapters; this class is one.
+    """
+
+    def __init__(self, parameters: pika.ConnectionParameters, loop: _Loop, link: _AmqpLink) -> None:
+        self._link = link
         super().__init__(
             parameters,
             on_open_callback=link.on_open,
@@ -407,167 +328,29 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no t
             custom_ioloop=loop,
         )
 
+    def write(self, data: bytes) -> None:
+        """Send *data*, whole frames, at the next turn."""
+        self._adapter_emit_data(data)
+
+    def process(self, frame: bytes) -> None:
+        """Let pika handle one whole *frame* that came."""
+        self._process_frame(pika.frame.decode_frame(frame)[1])
+
+    def abort(self) -> None:
+        """End without ceremony, within the next turns."""
+        self._terminate_stream(pika.exceptions.ConnectionOpenAborted("given up"))
+
     def _proto_connection_made(self, transport: Any) -> None:
-        transport._MAX_RECV_BYTES = _READ  # noqa: SLF001  # pika reads 4 KiB at a time otherwise
+        transport._MAX_RECV_BYTES = _READ
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
         self.bytes_received += len(data_in)
-        self._owner.heard_at = time.monotonic()
-        self._owner.reader.feed(data_in)
-
-    def process(self, frame: bytes) -> None:
-        """Let pika handle one whole *frame*."""
-        self._process_frame(pika.frame.decode_frame(frame)[1])
+        self._link.heard_at = time.monotonic()
+        self._link.reader.feed(data_in)
 
 
-class _Link:
-    """One connection from its first packet to its end; nothing of it outlives it.
-
-    Attributes:
-        ready: Declared, consuming and in confirm mode.
-        error: Why it ended; None while it lives.
-        blocked: RabbitMQ reads nothing of us for lack of memory or disk.
-        first_number: Number of the last publish before the first on this connection.
-    """
-
-    def __init__(
-        self,
-        parameters: pika.ConnectionParameters,
-        settings: AmqpSettings,
-        wanted: tuple[Sequence[Exchange | Queue | Binding], Sequence[str]],
-        confirms: Confirms,
-        first_tag: int,
-        on_ready: Callable[[], None],
-    ) -> None:
-        self.ready = False
-        self.ready_at = 0.0
-        self.error: Exception | None = None
-        self.blocked = False
-        self.first_number = 0
-        self.started_at = self.heard_at = time.monotonic()
-        self._settings, self._wanted, self._confirms, self._on_ready = settings, wanted, confirms, on_ready
-        self._consumers = 0
-        self._channel: Any = None
-        self.reader = Reader(_CHANNEL, first_tag, self._confirmed, self._pass_on)
-        self._loop = _Loop()
-        self._connection = _Connection(parameters, self._loop, self)
-
-    def turn(self, wait: float) -> None:
-        """Do input and output, waiting *wait* seconds at most."""
-        self._loop.turn(wait)
-
-    def send(self, data: bytes) -> None:
-        """Give *data* to the socket at the next turn."""
-        for at in range(0, len(data), _WRITE):
-            self._connection._adapter_emit_data(data[at : at + _WRITE])  # noqa: SLF001  # made for adapters
-
-    def check_silence(self) -> None:
-        """End the connection when the peer was silent for too long; call it after a turn, which hears what is there."""
-        now = time.monotonic()
-        heartbeat, patience = _seconds(self._settings.heartbeat), _seconds(self._settings.connect_timeout)
-        if now - self.heard_at > (2 * heartbeat if self.ready else patience):
-            self.error = pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ was silent for too long")
-        elif not self.ready and now - self.started_at > patience + _seconds(self._settings.publish_deadline):
-            self.error = pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ did not answer while connecting")
-
-    def declare(self, things: Sequence[Exchange | Queue | Binding]) -> _Declaring:
-        """Begin to declare *things*."""
-        return _Declaring(self._connection, things)
-
-    def consume(self, queues: Sequence[str], then: Callable[[], None]) -> None:
-        """Begin to consume from *queues*; call *then* once when RabbitMQ has agreed to all."""
-        left = len(queues)
-
-        def agreed(_answer: Any) -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                then()
-
-        for queue in queues:
-            tag = str(self._consumers)
-            self._consumers += 1
-            self.reader.expect(tag, queue)
-            self._channel.basic_consume(queue, _never_called, consumer_tag=tag, callback=agreed)
-        if not queues:
-            then()
-
-    def close(self) -> None:
-        """Send what is noted and close in order, within two seconds."""
-        until = time.monotonic() + _CLOSING
-        if self.error is None and self._connection.is_open:
-            self._connection.close()
-            while self.error is None and time.monotonic() < until:
-                self.turn(0.1)
-        self.discard()
-
-    def discard(self) -> None:
-        """Let go of socket and loop at once."""
-        connection = self._connection
-        if not connection.is_closed:
-            connection._terminate_stream(pika.exceptions.ConnectionOpenAborted("given up"))  # noqa: SLF001  # close() would wait
-            for _ in range(10):
-                if connection.is_closed:
-                    break
-                self._loop.turn(0)
-        self._loop.close()
-
-    def on_open(self, connection: Any) -> None:
-        """The handshake is over: open the channel for messages."""
-        if connection.params.frame_max < FRAME_MAX:
-            self.error = ConfigurationError(
-                f"RabbitMQ allows frames of {connection.params.frame_max} bytes only: set its frame_max to {FRAME_MAX}"
-            )
-            return
-        connection.add_on_connection_blocked_callback(self._on_blocked)
-        connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        connection.channel(channel_number=_CHANNEL, on_open_callback=self._on_channel)
-
-    def on_ended(self, _connection: Any, error: Exception) -> None:
-        """The connection could not be made or ended."""
-        self.error = self.error or error
-
-    def _on_channel(self, channel: Any) -> None:
-        self._channel = channel
-        channel.add_on_close_callback(self.on_ended)
-        channel.add_on_cancel_callback(self._on_cancelled)
-        channel.add_on_return_callback(self._on_returned)
-        channel.basic_qos(prefetch_count=self._settings.prefetch, global_qos=False)
-        channel.confirm_delivery(_never_called, callback=lambda _answer: self._set_up())
-
-    def _set_up(self) -> None:
-        things, queues = self._wanted
-        declaring = self.declare(things)
-        declaring.then(lambda: self.consume(queues, self._become_ready))
-        self._setting_up = declaring
-
-    def _become_ready(self) -> None:
-        self.ready, self.ready_at = True, time.monotonic()
-        self._on_ready()
-
-    def _confirmed(self, tag: int, multiple: bool, taken: bool) -> None:
-        self._confirms.settle(self.first_number + tag, multiple, taken)
-
-    def _pass_on(self, frame: bytes) -> None:
-        self._connection.process(frame)
-
-    def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
-        self._confirms.returned(properties.message_id or "", method.exchange, method.routing_key)
-
-    def _on_cancelled(self, _method: Any) -> None:
-        self.error = self.error or pika.exceptions.ConsumerCancelled()
-
-    def _on_blocked(self, _connection: Any, _method: Any) -> None:
-        self.blocked = True
-        log.warning("transport_blocked", remedy="RabbitMQ is short of memory or disk: free some, it goes on by itself")
-
-    def _on_unblocked(self, _connection: Any, _method: Any) -> None:
-        self.blocked = False
-        log.info("transport_unblocked")
-
-
-def _never_called(*_arguments: Any) -> None:
+def _do_nothing(*_arguments: Any) -> None:
     """Stand in where pika wants a callback for frames that the reader takes."""
 
 
@@ -584,7 +367,7 @@ def _parameters(settings: AmqpSettings) -> pika.ConnectionParameters:
     parameters.blocked_connection_timeout = None
     parameters.connection_attempts = 1
     parameters.frame_max = FRAME_MAX
-    parameters.client_properties = {"connection_name": settings.client_name, "product": "sifzone"}
+    parameters.client_properties = {"connection_name": settings.name, "product": "sifzone"}
     if parameters.ssl_options is not None:
         try:
             context = ssl.create_default_context(cafile=settings.ca_file)
@@ -592,26 +375,16 @@ def _parameters(settings: AmqpSettings) -> pika.ConnectionParameters:
                 context.load_cert_chain(settings.certificate_file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
-                f"the certificates for RabbitMQ cannot be read ({type(error).__name__}): check ca_file and certificate_file"
+                f"certificates for RabbitMQ cannot be read ({type(error).__name__}): check ca_file and certificate_file"
             ) from error
         parameters.ssl_options = pika.SSLOptions(context, parameters.host)
     return parameters
 
 
-def _login_refused(error: Exception) -> bool:
-    return isinstance(
-        error,
-        ConfigurationError
-        | pika.exceptions.ProbableAuthenticationError
-        | pika.exceptions.ProbableAccessDeniedError
-        | pika.exceptions.AuthenticationError,
-    )
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, pika.exceptions.ChannelClosed | pika.exceptions.ConnectionClosed):
-        return f"{error.reply_code} {error.reply_text}"
-    return str(error) or repr(error)
+def _loss(error: Any) -> Loss:
+    closed = isinstance(error, pika.exceptions.ChannelClosed | pika.exceptions.ConnectionClosed)
+    detail = f"{error.reply_code} {error.reply_text}" if closed else str(error) or repr(error)
+    return Loss(type(error).__name__, detail, isinstance(error, _REFUSALS), error)
 
 
 def _seconds(duration: timedelta) -> float:

@@ -34,9 +34,7 @@ class Confirms:
             return
         if not taken:
             self._nack(number, multiple)
-        if multiple:
-            self._advance(number)
-        elif number == self.low + 1:
+        if multiple or number == self.low + 1:
             self._advance(number)
         else:
             self._settled.add(number)

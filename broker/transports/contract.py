@@ -50,7 +50,7 @@ class Outgoing:
     body: bytes
     message_id: str
     type: str = ""
-    headers: Mapping[str, HeaderValue] = NO_HEADERS
+    headers: Mapping[str, HeaderValue] = field(default_factory=lambda: NO_HEADERS)
     bcc: tuple[str, ...] = ()
     user_id: str = ""
 

@@ -9,7 +9,8 @@ Source:
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from struct import Struct, error as struct_error
+from struct import Struct
+from struct import error as struct_error
 from types import MappingProxyType
 from typing import Final
 
@@ -79,9 +80,7 @@ def publish_frames(channel: int, message: Outgoing) -> list[bytes]:
             exchange,
             len(key),
             key,
-            _properties.pack(
-                _HEADER, channel, 15 + len(before) + len(message_id) + len(after), _BASIC, 0, len(body)
-            ),
+            _properties.pack(_HEADER, channel, 15 + len(before) + len(message_id) + len(after), _BASIC, 0, len(body)),
             flags,
             before,
             len(message_id),
@@ -277,6 +276,23 @@ def _long(text: str) -> bytes:
 
 def _read_properties(frame: bytes, incoming: Incoming) -> None:
     flags = _flags.unpack_from(frame, 12)[0]
+    at = _read_until_message_id(frame, flags, incoming)
+    if flags & _MESSAGE_ID:
+        end = at + 1 + frame[at]
+        incoming.message_id = str(frame[at + 1 : end], "utf-8", "replace")
+        at = end
+    if flags & _TIMESTAMP:
+        at += 8
+    if flags & _TYPE:
+        end = at + 1 + frame[at]
+        incoming.type = str(frame[at + 1 : end], "utf-8", "replace")
+        at = end
+    if flags & _USER_ID:
+        incoming.user_id = str(frame[at + 1 : at + 1 + frame[at]], "utf-8", "replace")
+
+
+def _read_until_message_id(frame: bytes, flags: int, incoming: Incoming) -> int:
+    """Read the headers and return where the message id, or what follows it, begins."""
     at = 14
     for flag in _BEFORE_HEADERS:
         if flags & flag:
@@ -292,18 +308,7 @@ def _read_properties(frame: bytes, incoming: Incoming) -> None:
     for flag in _BEFORE_MESSAGE_ID:
         if flags & flag:
             at += 1 + frame[at]
-    if flags & _MESSAGE_ID:
-        end = at + 1 + frame[at]
-        incoming.message_id = str(frame[at + 1 : end], "utf-8", "replace")
-        at = end
-    if flags & _TIMESTAMP:
-        at += 8
-    if flags & _TYPE:
-        end = at + 1 + frame[at]
-        incoming.type = str(frame[at + 1 : end], "utf-8", "replace")
-        at = end
-    if flags & _USER_ID:
-        incoming.user_id = str(frame[at + 1 : at + 1 + frame[at]], "utf-8", "replace")
+    return at
 
 
 def _headers(table: bytes) -> Mapping[str, HeaderValue]:

@@ -42,7 +42,6 @@ def _ledger() -> None:
         _text("agent"),
         sa.PrimaryKeyConstraint("audience_id", "agent", name="pk_audience_member"),
         sa.ForeignKeyConstraint(["audience_id"], ["audience.id"], name="fk_audience_member_audience_id"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "ledger",
@@ -82,21 +81,18 @@ def _learner_index() -> None:
         _text("enrolments"),
         _text("sources"),
         sa.PrimaryKeyConstraint("ref_id", name="pk_learner"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "establishment",
         _text("school_ref"),
         _text("laestab"),
         sa.PrimaryKeyConstraint("school_ref", name="pk_establishment"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "contact_link",
         _text("contact_ref"),
         _text("learner_ref"),
         sa.PrimaryKeyConstraint("contact_ref", "learner_ref", name="pk_contact_link"),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_contact_link_learner_ref", "contact_link", ["learner_ref"])
 
@@ -129,6 +125,7 @@ def _quarantine() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         _text("object_type"),
         _text("action"),
+        _text("recipient"),
         _text("reason"),
         sa.Column("category", sa.SmallInteger(), nullable=False),
         sa.Column("code", sa.SmallInteger(), nullable=False),

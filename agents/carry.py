@@ -1,0 +1,320 @@
+"""Carries events between spool, zone and inbox over one transport; sources and targets are not its work.
+
+Order is kept for each routing key: an event waits until the one before it with the same key is confirmed, so that not
+even a publish that was refused and is tried again can be overtaken.
+"""
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+import structlog
+from lxml import etree
+
+from agents.inbox import Failed, Inbox
+from agents.settings import AgentSettings
+from agents.spool import Spool, Spooled
+from agents.store import Store
+from broker.protocol.envelope import (
+    Action,
+    EventObject,
+    Message,
+    build_register,
+    event_objects,
+    new_header,
+    parse_ack,
+    parse_message,
+)
+from broker.protocol.errors import ZoneError
+from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue
+from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
+
+log = structlog.get_logger(__name__)
+
+_WINDOW: Final = 500
+_LOADED: Final = 2000
+_RETRY_SECONDS: Final = 2.0
+_REGISTER_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One object of an event, as handlers are given it.
+
+    Attributes:
+        element: The object as it was sent: whole in an Add, lean in a Change, keys alone in a Delete.
+    """
+
+    msg_id: str
+    source_id: str
+    object_type: str
+    action: Action
+    element: etree._Element
+
+
+Handler = Callable[[Event], None]
+
+
+class Carrier:
+    """One agent's connection to its zone.
+
+    Attributes:
+        registered: The zone has answered to this start's registration; nothing is published before.
+        refusal: Why the zone refused to register the agent; empty when it did not.
+        received: Messages taken from the queue since the start.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        store: Store,
+        spool: Spool,
+        inbox: Inbox,
+        handlers: Mapping[str, tuple[Handler, ...]],
+    ) -> None:
+        self._settings, self._store, self._spool, self._inbox, self._handlers = settings, store, spool, inbox, handlers
+        self.registered = False
+        self.refusal = ""
+        self.received = 0
+        self._register_id = ""
+        self._register_again = 0.0
+        self._outbox = _Window(spool)
+
+    def turn(self, transport: Transport, wait: float) -> bool:
+        """Publish, receive and settle what there is; return whether anything happened.
+
+        Args:
+            transport: Connected to the zone, the same at each call.
+            wait: Seconds to wait when there is nothing to do.
+        """
+        try:
+            self._register(transport)
+            sent = self._publish(transport)
+            incoming = transport.poll(wait)
+        except TransportLost as error:
+            log.warning("zone_lost", agent=self._settings.id, reason=type(error).__name__, waiting=self._spool.count())
+            self._outbox.lost()
+            if not self.registered:
+                self._register_again = 0.0
+            return True
+        settled = self._outbox.settle(transport)
+        if incoming:
+            self._receive(transport, incoming)
+        return bool(sent or settled or incoming)
+
+    def is_done(self) -> bool:
+        """Tell whether every spooled event is confirmed by the zone."""
+        return self._outbox.is_idle and self._spool.count() == 0
+
+    def _register(self, transport: Transport) -> None:
+        if self.registered or time.monotonic() < self._register_again:
+            return
+        header = new_header(self._settings.id)
+        self._register_id = header.msg_id
+        self._register_again = time.monotonic() + _REGISTER_SECONDS
+        body = build_register(header, self._settings.name or self._settings.id)
+        transport.consume([agent_queue(self._settings.id)])
+        number = transport.publish(
+            Outgoing(CONTROL, CONTROL_QUEUE, body, header.msg_id, "SIF_Register", user_id=self._settings.id)
+        )
+        self._outbox.other(number)
+
+    def _publish(self, transport: Transport) -> int:
+        if not self.registered:
+            return 0
+        events = self._outbox.next_events()
+        for event in events:
+            number = transport.publish(
+                Outgoing(
+                    INTAKE,
+                    event.routing_key,
+                    event.body,
+                    event.msg_id,
+                    "SIF_Event",
+                    {"object": event.object_type, "action": event.action},
+                    user_id=self._settings.id,
+                )
+            )
+            self._outbox.sent(number, event)
+        return len(events)
+
+    def _receive(self, transport: Transport, incoming: list[Incoming]) -> None:
+        # With handlers, one message at a time: a crash then repeats one handler's work at most.
+        step = 1 if self._handlers else len(incoming)
+        for start in range(0, len(incoming), step):
+            batch = incoming[start : start + step]
+            self._take(batch)
+            transport.ack(batch[-1].tag)
+        self.received += len(incoming)
+
+    def _take(self, batch: list[Incoming]) -> None:
+        """Handle messages and write down what came of them, in one transaction."""
+        failed: list[Failed] = []
+        messages: list[Message] = []
+        seen: set[str] = set()
+        for incoming in batch:
+            try:
+                message = parse_message(incoming.body)
+            except ZoneError as error:
+                failed.append(Failed(incoming.message_id, "", str(error), incoming.body))
+                continue
+            if message.header.msg_id in seen or self._inbox.has(message.header.msg_id):
+                continue
+            seen.add(message.header.msg_id)
+            reason = self._handle(message)
+            if reason:
+                failed.append(Failed(message.header.msg_id, message.kind, reason, incoming.body))
+            else:
+                messages.append(message)
+        with self._store.transaction() as db:
+            for msg_id in seen:
+                self._inbox.handled(db, msg_id)
+            for message in messages:
+                if message.kind == "SIF_Ack":
+                    self._take_ack(db, message)
+                else:
+                    for event in event_objects(message):
+                        self._inbox.apply(db, event)
+            for failure in failed:
+                self._inbox.failed(db, failure)
+                log.error("message_failed", msg_id=failure.msg_id, kind=failure.object_type, reason=failure.reason)
+
+    def _handle(self, message: Message) -> str:
+        """Check a message and call its handlers; return why it could not be handled, empty when it was."""
+        if message.kind not in ("SIF_Event", "SIF_Ack"):
+            return f"this agent does nothing with {message.kind}"
+        try:
+            if message.kind == "SIF_Ack":
+                parse_ack(message)
+                return ""
+            objects = event_objects(message)
+            for event in objects:
+                self._inbox.check(event)
+        except (ZoneError, KeyError) as error:
+            return str(error)
+        for event in objects:
+            reason = self._call(message, event)
+            if reason:
+                return reason
+        return ""
+
+    def _call(self, message: Message, event: EventObject) -> str:
+        header = message.header
+        for handler in self._handlers.get(event.object_type, ()):
+            try:
+                handler(Event(header.msg_id, header.source_id, event.object_type, event.action, event.element))
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises is kept with its message
+                return (
+                    f"a handler of {event.object_type} raised {type(error).__name__}"  # its text may hold personal data
+                )
+        return ""
+
+    def _take_ack(self, db: sqlite3.Connection, message: Message) -> None:
+        ack = parse_ack(message)
+        if ack.original_msg_id == self._register_id:
+            self.registered = ack.category is None
+            self.refusal = "" if self.registered else ack.description
+            if self.registered:
+                log.info("registered", agent=self._settings.id)
+            else:
+                log.error(
+                    "not_registered",
+                    agent=self._settings.id,
+                    category=ack.category,
+                    code=ack.code,
+                    reason=ack.description,
+                )
+        elif ack.category is not None and self._spool.refused(db, ack):
+            log.warning(
+                "event_refused",
+                msg_id=ack.original_msg_id,
+                category=ack.category,
+                code=ack.code,
+                reason=ack.description,
+            )
+
+
+class _Window:
+    """Events loaded from the spool: waiting for their turn, sent, or to be tried again."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self.lost()
+
+    def lost(self) -> None:
+        """Begin again with the oldest event that is not confirmed, since nobody knows what arrived."""
+        self._after = 0
+        self._ready: deque[Spooled] = deque()
+        self._behind: dict[str, deque[Spooled]] = {}  # by routing key that has one in flight
+        self._sent: dict[int, Spooled | None] = {}
+        self._again: deque[tuple[float, Spooled]] = deque()
+        self._waiting = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is loaded or in flight."""
+        return not (self._ready or self._behind or self._sent or self._again)
+
+    def next_events(self) -> list[Spooled]:
+        """Return events to send now, at most one for each routing key in flight."""
+        while self._again and self._again[0][0] <= time.monotonic():
+            self._ready.appendleft(self._again.popleft()[1])
+        if not self._ready and len(self._sent) + self._waiting < _LOADED:
+            self._load()
+        room = max(0, _WINDOW - len(self._sent))
+        return [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
+
+    def sent(self, number: int, event: Spooled) -> None:
+        """Note what the transport calls a publish."""
+        self._sent[number] = event
+
+    def other(self, number: int) -> None:
+        """Note a publish that is no event."""
+        self._sent[number] = None
+
+    def settle(self, transport: Transport) -> int:
+        """Drop what is confirmed from the spool, put what was refused back in line; return how many were settled."""
+        refused = {refusal.number: refusal for refusal in transport.refusals()}
+        mark = transport.confirmed
+        numbers = list(takewhile(lambda number: number <= mark, self._sent))  # a dict keeps the order of sending
+        confirmed: list[Spooled] = []
+        for number in numbers:
+            event = self._sent.pop(number)
+            if event is None:
+                continue
+            if number in refused:
+                log.warning("publish_refused", msg_id=event.msg_id, reason=refused[number].reason)
+                self._again.append((time.monotonic() + _RETRY_SECONDS, event))
+            else:
+                confirmed.append(event)
+        if confirmed:
+            self._spool.confirmed(confirmed)
+            for event in confirmed:
+                self._release(event.routing_key)
+        return len(numbers)
+
+    def _load(self) -> None:
+        for event in self._spool.waiting(self._after):
+            self._after = event.seq
+            behind = self._behind.get(event.routing_key)
+            if behind is None:
+                self._behind[event.routing_key] = deque()
+                self._ready.append(event)
+            else:
+                behind.append(event)
+                self._waiting += 1
+
+    def _release(self, key: str) -> None:
+        behind = self._behind[key]
+        if behind:
+            self._waiting -= 1
+            self._ready.append(behind.popleft())
+        else:
+            del self._behind[key]
+
+
+__all__ = ["Carrier", "Event", "Handler"]

@@ -1,0 +1,186 @@
+"""The commands ``sifzone agent ...``; what they do is the SDK's and the runtime's."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from agents.files import matching
+from agents.inbox import KeptObjects
+from agents.logs import configure_logging
+from agents.parts import make_parts
+from agents.runtime import DEFAULT_LIMITS, Limits
+from agents.sdk import Agent, connect_amqp
+from agents.settings import AgentSettings, read_settings
+from agents.show import learners_table, objects_json, status, status_tables
+from agents.store import DATABASE, Store
+from broker.protocol.envelope import build_system_control, new_header
+from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.topology import CONTROL, CONTROL_QUEUE, agent_queue
+from broker.transports.contract import Outgoing, TransportLost
+from schemas import load
+
+app = typer.Typer(
+    help="Run an agent from its file, and look at what it has read, sent and received.",
+    epilog="Examples: sifzone agent check mis.toml · sifzone agent run mis.toml · sifzone agent status mis.toml",
+    no_args_is_help=True,
+)
+_CONNECT_SECONDS: Final = 10.0
+
+File = Annotated[Path, typer.Argument(help="The agent's file, for example agents/mis-8209901.toml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+@app.command(epilog="Examples: sifzone agent run agents/mis-8209901.toml · sifzone agent run agents/merlin.toml --once")
+def run(
+    file: File,
+    once: Annotated[bool, typer.Option("--once", help="Read all, send all, receive what is there, and end.")] = False,
+    idle: Annotated[
+        float, typer.Option(help="With --once: seconds of silence that mean the queue is empty.", min=0)
+    ] = (DEFAULT_LIMITS.idle.total_seconds()),
+    patience: Annotated[float, typer.Option(help="With --once: seconds without progress that mean failure.", min=1)] = (
+        DEFAULT_LIMITS.patience.total_seconds()
+    ),
+) -> None:
+    """Run an agent until it is stopped (Ctrl-C or SIGTERM).
+
+    Exit code 0: it ended as asked. 1: it did not, or with --once a file could not be read. 2: its file is wrong.
+    """
+    with _explained(), Agent.from_file(file) as agent, _shown_progress() as progress:
+        configure_logging(agent.settings.id)
+        limits = Limits(timedelta(seconds=idle), timedelta(seconds=patience))
+        agent.run(once=once, limits=limits, progress=progress)
+        if once and not agent.all_read():
+            raise typer.Exit(1)
+
+
+@app.command("status", epilog="Examples: sifzone agent status agents/mis-8209901.toml --problems 100")
+def status_(
+    file: File,
+    as_json: AsJson = False,
+    problems: Annotated[int, typer.Option(help="Most problems shown of each file.", min=0)] = 20,
+) -> None:
+    """Show what an agent has read, what was wrong in it, what it has sent and what the zone refused; no personal data."""
+    with _explained(), _open(read_settings(file)) as store:
+        values = status(store, load(), problems)
+        if as_json:
+            typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
+            return
+        console = Console()
+        for table in status_tables(values):
+            console.print(table)
+
+
+@app.command(epilog="Examples: sifzone agent inbox agents/virtual-school.toml · with --json | jq .content.UPN")
+def inbox(file: File, as_json: AsJson = False) -> None:
+    """Show the learners that an agent has received; with --json every object, one on each line. Personal data!"""
+    with _explained(), _open(read_settings(file)) as store, store.snapshot() as db:
+        objects = KeptObjects(db)
+        if as_json:
+            for line in objects_json(objects, load()):
+                typer.echo(line)
+            return
+        Console().print(learners_table(objects))
+
+
+@app.command(epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline")
+def check(
+    file: File,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not connect to the zone.")] = False,
+) -> None:
+    """Check an agent's file, its mappings, the files it would read, and its connection; change nothing.
+
+    Exit code 0: all is right. 1: the zone cannot be reached. 2: something in the file is wrong.
+    """
+    with _explained():
+        settings = read_settings(file)
+        parts = make_parts(settings)
+        typer.echo(f"{file}: right (agent {settings.id}, {len(parts.sources)} sources)")
+        for source in parts.sources:
+            paths = matching(source.pattern, newest_only=source.settings.complete)
+            missing = "" if source.pattern.parent.is_dir() else "; the folder does not exist yet"
+            typer.echo(f"{source.name}: {len(paths)} files to read{missing}")
+        if not offline:
+            _try_connection(settings)
+
+
+def _try_connection(settings: AgentSettings) -> None:
+    """Send the zone a ping: that RabbitMQ confirms it shows that address, login and rights are right."""
+    header = new_header(settings.id)
+    ping = Outgoing(
+        CONTROL,
+        CONTROL_QUEUE,
+        build_system_control(header, "SIF_Ping"),
+        header.msg_id,
+        "SIF_SystemControl",
+        user_id=settings.id,
+    )
+    with connect_amqp(settings) as transport:
+        number = transport.publish(ping)
+        until = time.monotonic() + _CONNECT_SECONDS
+        try:
+            while transport.confirmed < number and time.monotonic() < until:
+                transport.poll(0.5)
+        except TransportLost as error:
+            typer.echo(f"{settings.file}: {error}", err=True)
+            raise typer.Exit(1) from None
+        if transport.confirmed < number or transport.refusals():
+            typer.echo(f"{settings.file}: the zone's RabbitMQ took no ping: check that the zone is up", err=True)
+            raise typer.Exit(1)
+    typer.echo(f"connected as {settings.id}; its queue is {agent_queue(settings.id)}")
+
+
+@contextmanager
+def _open(settings: AgentSettings) -> Iterator[Store]:
+    if not (settings.state_folder / DATABASE).exists():
+        raise ConfigurationError(
+            f"{settings.state_folder}: this agent has not run yet: sifzone agent run {settings.file}"
+        )
+    with Store(settings.state_folder) as store:
+        yield store
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn errors into a sentence and an exit code."""
+    try:
+        yield
+    except ZoneError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Callable[[Path, int], None]]:
+    """Give a callback that shows, on a terminal, how far a file is read."""
+    if not sys.stderr.isatty():
+        yield lambda _path, _records: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,} records"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[Path, TaskID] = {}
+
+        def show(path: Path, records: int) -> None:
+            for old in [known for known in tasks if known != path]:
+                bars.remove_task(tasks.pop(old))
+            if path not in tasks:
+                tasks[path] = bars.add_task(path.name, total=None)
+            bars.update(tasks[path], completed=records)
+
+        yield show
+
+
+__all__ = ["app"]

@@ -1,0 +1,218 @@
+"""Reads Common Transfer Files: one record for each pupil, in constant memory; what the fields mean is the mapping's.
+
+The whole file is checked to be well-formed before its first pupil is handed on, so that a file that is still being
+written gives nothing at all.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+from lxml import etree
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.connectors.contract import Item, SourceError, SourceProblem
+from mappings import Record
+
+_GROUPS: Final = frozenset(
+    {
+        "Contacts/Contact",
+        "Attendance/YearData",
+        "BasicDetails/Disabilities/Disability",
+        "BasicDetails/Languages/Type",
+        "FSMhistory/FSMinstance",
+        "Phones/Phone",
+        "SENhistory/SEN",
+        "SENhistory/SENneeds/SENneed",
+        "SchoolHistory/School",
+        "StageAssessments/KeyStage",
+        "StageAssessment",
+    }
+)
+"""Paths, within a pupil or a member of a group, of what may be there more than once."""
+_RENAMED: Final = {"Gender": "Sex", "CTFVersion": "CTFversion"}
+_PROLOG: Final = 1024 * 1024
+_NAME: Final = re.compile(r"([0-9]{3}[0-9A-Z]{4})_CTF_([0-9A-Z]{7})_([0-9]+)\.xml", re.IGNORECASE)
+_OLDEST: Final = 17
+_SAFE: Final[Mapping[str, Any]] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+
+
+class CtfOptions(BaseModel):
+    """Options of ``connector = "ctf"``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Annotated[int, Field(ge=1)] = Field(1 << 30, description="Largest file that is read, in bytes.")
+
+
+class CtfSource:
+    """Pupils of a CTF as records."""
+
+    Options: ClassVar[type[BaseModel]] = CtfOptions
+
+    def __init__(self, options: CtfOptions) -> None:
+        self._options = options
+
+    def read(self, path: Path) -> Iterator[Item]:
+        """Yield a record for each pupil, with the header's fields in each as ``Header/...``.
+
+        ``Gender`` is handed on as ``Sex``; empty elements are left out; what repeats is in groups.
+
+        Raises:
+            SourceError: Not a whole, well-formed CTF; raised before the first record.
+
+        Source:
+            DfE Common Transfer File 17 to 25 as written by school systems and by the DfE.
+        """
+        if path.stat().st_size > self._options.max_bytes:
+            raise SourceError(f"larger than {self._options.max_bytes:,} bytes: set max_bytes if this is right")
+        _refuse_doctype(path)
+        header = _check(path)
+        yield from _header_problems(header, path.name)
+        for number, pupil in enumerate(_pupils(path), start=1):
+            yield _record(f"pupil {number}, line {pupil.sourceline}", pupil, header, None)
+
+
+def _refuse_doctype(path: Path) -> None:
+    """Refuse what is not plain UTF-8 XML without DOCTYPE, before a parser sees it."""
+    with path.open("rb") as file:
+        head = file.read(_PROLOG)
+    if not head.strip():
+        raise SourceError("empty: the export has not been written, or failed")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in head[:4]:
+        raise SourceError("UTF-16 or UTF-32: save it as UTF-8", 1)
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while rest.startswith((b"<?", b"<!--")):
+        _, found, rest = rest.partition(b"?>" if rest.startswith(b"<?") else b"-->")
+        rest = rest.lstrip()
+        if not found:
+            break
+    if rest[:9].upper() == b"<!DOCTYPE":
+        raise SourceError("has a DOCTYPE, which no CTF needs and which is never read: export it without", 1)
+    if not rest.startswith(b"<"):
+        raise SourceError("not XML: this is no CTF", 1)
+
+
+def _check(path: Path) -> dict[str, str]:
+    """Parse the file once to its end and return the header's fields by path."""
+    header: dict[str, str] | None = None
+    whole = False
+    try:
+        for event, element in etree.iterparse(
+            path, events=("start", "end"), tag=("CTfile", "Header", "Pupil"), **_SAFE
+        ):
+            if event == "start":
+                if element.tag == "Pupil" and header is None:
+                    raise SourceError(
+                        "the first pupil comes before the Header: this is no CTF", element.sourceline or 0
+                    )
+            elif element.tag == "Header" and header is None:
+                header = {f"Header/{name}": value for name, value in _leaves(element)[0].items()}
+            elif element.tag != "CTfile":
+                _forget(element)
+            elif element.getparent() is not None or element.getroottree().docinfo.doctype:
+                raise SourceError("not one CTfile without DOCTYPE: export a Common Transfer File", 1)
+            else:
+                whole = True
+    except etree.XMLSyntaxError as error:
+        raise _not_well_formed(error) from None  # libxml2's own text may quote the document
+    except OSError as error:
+        raise SourceError(f"cannot be read ({error.strerror}): check its rights") from error
+    if header is None or not whole:
+        raise SourceError(
+            "not a CTF: there is no CTfile with a Header in it (no namespace); export a Common Transfer File"
+        )
+    return header
+
+
+def _pupils(path: Path) -> Iterator[etree._Element]:
+    try:
+        for _, element in etree.iterparse(path, events=("end",), tag="Pupil", **_SAFE):
+            yield element
+            _forget(element)
+    except etree.XMLSyntaxError as error:
+        raise _not_well_formed(error) from None  # the file was changed while it was read
+
+
+def _forget(element: etree._Element) -> None:
+    """Free an element and what stands before it, so that memory does not grow with the file."""
+    element.clear()
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]
+
+
+def _record(position: str, element: etree._Element, header: Mapping[str, str], parent: Record | None) -> Record:
+    fields, members = _leaves(element)
+    groups: dict[str, list[Record]] = {}
+    fields.update(header)
+    # Members name their parent, which is made first and filled after: a frozen record holds this very dictionary.
+    made: dict[str, tuple[Record, ...]] = {}
+    record = Record(position, fields, made, parent)
+    for path, member in members:
+        where = f"{position}, {path.rpartition('/')[2]} {len(groups.get(path, ())) + 1}"
+        groups.setdefault(path, []).append(_record(where, member, {}, record))
+    made.update({path: tuple(records) for path, records in groups.items()})
+    return record
+
+
+def _leaves(element: etree._Element) -> tuple[dict[str, str], list[tuple[str, etree._Element]]]:
+    """Return texts by path, the first where a path is there twice, and the members of groups in order."""
+    fields: dict[str, str] = {}
+    members: list[tuple[str, etree._Element]] = []
+    if not len(element) and (text := (element.text or "").strip()):
+        fields["."] = text
+    containers = deque([("", element)])
+    while containers:
+        path, parent = containers.popleft()
+        for child in parent:
+            tag = child.tag
+            below = path + _RENAMED.get(tag, tag)
+            if below in _GROUPS:
+                members.append((below, child))
+            elif len(child):
+                containers.append((below + "/", child))
+            elif (text := (child.text or "").strip()) and below not in fields:
+                fields[below] = text
+    return fields, members
+
+
+def _header_problems(header: Mapping[str, str], name: str) -> Iterator[SourceProblem]:
+    version = header.get("Header/CTFversion", "")
+    major = version.partition(".")[0]
+    if not (major.isascii() and major.isdigit() and len(major) <= 2 and int(major) >= _OLDEST):
+        yield SourceProblem(
+            "header", "version", f"CTFversion is missing or before {_OLDEST}: what it holds may be read in part only"
+        )
+    if header.get("Header/DocumentQualifier", "full").lower() != "full":
+        yield SourceProblem("header", "partial", "a partial CTF: what is not in it is left as it is", incomplete=True)
+    source = header.get("Header/SourceSchool/LEA", "") + header.get("Header/SourceSchool/Estab", "")
+    if not source:
+        yield SourceProblem(
+            "header", "source-school", "SourceSchool has no LEA and Estab: set them in the school system"
+        )
+    named = _NAME.fullmatch(name)
+    if named is not None and source and named[1].upper() != source.upper() and not named[1].upper().endswith("LLLL"):
+        yield SourceProblem(
+            "header", "file-name", "the file's name and its header name different source schools: the header is used"
+        )
+
+
+def _not_well_formed(error: etree.XMLSyntaxError) -> SourceError:
+    return SourceError(
+        "not well-formed XML, or cut short: if the export is still running, it is read when it is whole; else export "
+        "again",
+        error.lineno or 0,
+    )
+
+
+__all__ = ["CtfOptions", "CtfSource"]

@@ -1,0 +1,199 @@
+"""Which files there are to read, and the record of those that were: outcome, counts, what was wrong by row and rule."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from agents.settings import AgentSettings, SourceSettings
+from agents.store import Store, now
+
+MAX_PROBLEMS: Final = 1_000
+"""Problems kept of one file; those beyond are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a file, without any of its values.
+
+    Attributes:
+        position: For people, for example ``row 12``.
+        place: Object and path concerned, where there is one.
+    """
+
+    position: str
+    severity: Literal["refuse", "warn"]
+    rule: str
+    place: str
+    message: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the reading of one file has come to so far.
+
+    Attributes:
+        records: Rows or pupils read.
+        objects: Objects made of them.
+        events: Events spooled, that is, objects that are new or changed or gone.
+        problems: Number of problems; the first of them are in *kept*.
+        failed_records: Records of which some object was refused, or that could not be read.
+        incomplete: Nothing may be concluded from what is missing.
+        outcome: ``read``; ``held`` when deletes were held back; ``failed`` when the file could not be read.
+    """
+
+    path: Path
+    records: int = 0
+    objects: int = 0
+    events: int = 0
+    problems: int = 0
+    failed_records: int = 0
+    incomplete: bool = False
+    outcome: Literal["read", "held", "failed"] = "read"
+    note: str = ""
+    kept: list[Problem] = field(default_factory=list)
+
+    def report(self, problem: Problem) -> None:
+        """Count a problem, and keep it while there is room."""
+        self.problems += 1
+        if len(self.kept) < MAX_PROBLEMS:
+            self.kept.append(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """One row of the record of files."""
+
+    source: str
+    path: str
+    at: str
+    outcome: str
+    records: int
+    objects: int
+    events: int
+    problems: int
+    note: str
+
+
+class FileLedger:
+    """The record of files read by one agent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def signature(self, source: str, path: Path) -> tuple[str, str]:
+        """Return signature and digest of content of a file as it was last read; empty when it was not."""
+        rows = self._store.query(
+            "SELECT signature, digest FROM files WHERE source = ? AND path = ?", (source, str(path))
+        )
+        return (rows[0][0], rows[0][1]) if rows else ("", "")
+
+    def note(self, db: sqlite3.Connection, source: str, reading: Reading, signature: str, digest: str) -> None:
+        """Write down what became of a file; its earlier problems are replaced."""
+        path = str(reading.path)
+        db.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (source, path, signature, digest, now(), reading.outcome, reading.records, reading.objects, reading.events,
+             reading.problems, reading.note),
+        )  # fmt: skip
+        db.execute("DELETE FROM problems WHERE source = ? AND path = ?", (source, path))
+        db.executemany(
+            "INSERT INTO problems (source, path, position, severity, rule, place, message) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(source, path, p.position, p.severity, p.rule, p.place, p.message) for p in reading.kept],
+        )
+
+    def touch(self, source: str, path: Path, signature: str) -> None:
+        """Note that a file with another time has the content that was read before."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE files SET signature = ? WHERE source = ? AND path = ?", (signature, source, str(path)))
+
+    def all(self) -> list[FileStatus]:
+        """Return every file that was read, by source and path."""
+        columns = "source, path, at, outcome, records, objects, events, problems, note"
+        return [FileStatus(*row) for row in self._store.query(f"SELECT {columns} FROM files ORDER BY source, path")]  # noqa: S608
+
+    def problems(self, source: str, path: str) -> list[Problem]:
+        """Return the problems kept of a file, in its order."""
+        rows = self._store.query(
+            "SELECT position, severity, rule, place, message FROM problems WHERE source = ? AND path = ? ORDER BY id",
+            (source, path),
+        )
+        return [Problem(*row) for row in rows]
+
+
+class Arrivals:
+    """Tells which files of a source have arrived whole, and whether they are others than those read before."""
+
+    def __init__(self, settings: AgentSettings, clock: Callable[[], float] = time.time) -> None:
+        self._settle, self._clock = settings.settle, clock
+        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+
+    def settled(self, path: Path) -> bool:
+        """Tell whether size and time of *path* have stood still for long enough.
+
+        A file is not trusted for the age it shows alone: one that is copied may bring its old time with it.
+        """
+        mark = _mark(path)
+        if mark is None:
+            return False
+        before = self._seen.get(path)
+        if before is None or before[0] != mark:
+            self._seen[path] = (mark, self._clock())
+            return self._settle == timedelta(0)
+        return self._clock() - before[1] >= self._settle.total_seconds()
+
+
+def matching(pattern: Path, *, newest_only: bool = False) -> list[Path]:
+    """Return the files that match, oldest first; hidden files, folders and devices are left out."""
+    try:
+        found = [path for path in pattern.parent.glob(pattern.name) if not path.name.startswith(".") and path.is_file()]
+    except OSError:
+        return []
+    marked = sorted((mark[1], path) for path in found if (mark := _mark(path)) is not None)
+    paths = [path for _, path in marked]
+    return paths[-1:] if newest_only else paths
+
+
+def signature(path: Path, source: SourceSettings, library_mark: str) -> str:
+    """Return what changes when the file, the settings of its source or a mapping changes."""
+    mark = _mark(path) or (0, 0)
+    return f"{mark[0]}:{mark[1]}:{settings_mark(source, library_mark)}"
+
+
+def settings_mark(source: SourceSettings, library_mark: str) -> str:
+    """Return what changes when the settings of a source or a file of mappings changes."""
+    text = source.model_dump_json(exclude={"every"}) + library_mark
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def content_digest(path: Path) -> str:
+    """Return SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+__all__ = [
+    "MAX_PROBLEMS",
+    "Arrivals",
+    "FileLedger",
+    "FileStatus",
+    "Problem",
+    "Reading",
+    "content_digest",
+    "matching",
+    "settings_mark",
+    "signature",
+]

@@ -1,0 +1,270 @@
+"""Runs one agent: a thread that reads sources and writes the target, and the loop that carries messages; stops cleanly.
+
+The two meet only in the agent's database.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import structlog
+from watchfiles import watch
+
+from agents.carry import Carrier, Handler
+from agents.connectors.contract import TargetError, Written
+from agents.inbox import Inbox, KeptObjects
+from agents.parts import Parts
+from agents.scan import Progress, Scanner, Schedule, Stopped
+from agents.settings import AgentSettings
+from agents.spool import Spool
+from agents.store import Store
+from broker.protocol.errors import ZoneError
+from broker.transports.contract import Transport
+from schemas import SchemaSet, load
+
+log = structlog.get_logger(__name__)
+
+Connect = Callable[[], Transport]
+_WAIT: Final = 0.2
+_PRUNE_EVERY: Final = 3600.0
+
+
+class NotFinished(ZoneError):
+    """A single pass could not be brought to its end; what was read is in the spool and nothing is lost."""
+
+    retry = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a single pass waits.
+
+    Attributes:
+        idle: Silence on the queue after which it is taken as empty.
+        patience: Time without any progress after which the pass is given up.
+    """
+
+    idle: timedelta = timedelta(seconds=3)
+    patience: timedelta = timedelta(seconds=120)
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the working thread tells the carrying loop."""
+
+    scanned: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+
+
+class Runtime:
+    """An agent with all its parts, over one database and one transport."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        parts: Parts,
+        store: Store,
+        handlers: Mapping[str, tuple[Handler, ...]] | None = None,
+        progress: Progress = lambda _path, _records: None,
+    ) -> None:
+        self._settings, self._parts, self._store = settings, parts, store
+        self._stop = threading.Event()
+        schema: SchemaSet = load()
+        self.spool = Spool(store, settings.id, schema)
+        self._inbox = Inbox(store, schema)
+        self._scanner = Scanner(settings, parts, store, self.spool, self._stop, progress)
+        self._carrier = Carrier(settings, store, self.spool, self._inbox, handlers or {})
+        self._written = -1
+        self._write_at = 0.0
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end; may be called from any thread or a signal handler."""
+        self._stop.set()
+
+    def run(self, connect: Connect) -> None:
+        """Run until stopped, over every loss of the network.
+
+        Raises:
+            ConfigurationError: The zone refuses the login, or there is no such virtual host.
+        """
+        work = _Work()
+        thread = threading.Thread(target=self._work, args=(work,), name="sources", daemon=True)
+        with _stopped_by_signals(self.stop), connect() as transport:
+            thread.start()
+            try:
+                prune_at = 0.0
+                while not self._stop.is_set() and work.error is None:
+                    self._carrier.turn(transport, _WAIT)
+                    if time.monotonic() >= prune_at:
+                        self._store.prune(self._settings.inbox_keep)
+                        prune_at = time.monotonic() + _PRUNE_EVERY
+            finally:
+                self._stop.set()
+                thread.join()
+        if work.error is not None:
+            raise work.error
+        log.info("stopped", agent=self._settings.id, waiting=self.spool.count())
+
+    def run_once(self, connect: Connect, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Read every source, publish all, receive until the queue is silent, write the target, and return.
+
+        Raises:
+            NotFinished: Nothing went on for longer than ``limits.patience``, or the zone refused to register the agent.
+            ConfigurationError: See :meth:`run`.
+        """
+        work = _Work()
+        thread = threading.Thread(target=self._scan_all, args=(work,), name="sources", daemon=True)
+        with _stopped_by_signals(self.stop), connect() as transport:
+            thread.start()
+            try:
+                self._carry_all(transport, work, limits)
+            finally:
+                self._stop.set()
+                thread.join()
+        if work.error is not None:
+            raise work.error
+        self._write_target()
+
+    def _carry_all(self, transport: Transport, work: _Work, limits: Limits) -> None:
+        progress = quiet = time.monotonic()
+        while not self._stop.is_set() and work.error is None:
+            received = self._carrier.received
+            happened = self._carrier.turn(transport, _WAIT)
+            present = time.monotonic()
+            if (happened and self._carrier.registered) or not work.scanned.is_set():
+                progress = present
+            if self._carrier.received != received or not (work.scanned.is_set() and self._carrier.is_done()):
+                quiet = present
+            if self._carrier.registered and present - quiet >= limits.idle.total_seconds():
+                return
+            if self._carrier.refusal:
+                raise NotFinished(f"the zone does not register agent {self._settings.id!r}: {self._carrier.refusal}")
+            if present - progress >= limits.patience.total_seconds():
+                raise NotFinished(_unfinished(self._settings.id, self._carrier.registered, self.spool.count()))
+
+    def _scan_all(self, work: _Work) -> None:
+        try:
+            waiting = self._parts.sources
+            while waiting:
+                waiting = tuple(source for source in waiting if self._scanner.scan(source, retry=True))
+                if waiting and self._stop.wait(min(_WAIT, self._settings.settle.total_seconds())):
+                    return
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            work.error = error
+        finally:
+            work.scanned.set()
+
+    def _work(self, work: _Work) -> None:
+        """Read sources when they are due or a file arrives, and write the target when something has come."""
+        schedule = Schedule(self._parts.sources)
+        waiting: set[str] = set()
+        try:
+            for arrived in self._ticks():
+                due = {source.name for source in schedule.due()}
+                for source in self._parts.sources:
+                    if source.name in due or source.name in waiting or source.pattern.parent in arrived:
+                        waiting.discard(source.name)
+                        if self._scanner.scan(source, retry=source.name in due):
+                            waiting.add(source.name)
+                self._write_when_due()
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            work.error = error
+
+    def _ticks(self) -> Iterator[set[Path]]:
+        """Yield, a few times a second, the folders in which something has changed since the last time."""
+        while not self._stop.is_set():
+            folders = sorted(
+                {source.pattern.parent for source in self._parts.sources if source.pattern.parent.is_dir()}
+            )
+            if not folders:
+                yield set()
+                self._stop.wait(_WAIT)
+                continue
+            # Without recursion: a source reads no folders below its own. Debounced by the watch itself.
+            changes = watch(
+                *folders,
+                watch_filter=None,
+                stop_event=self._stop,
+                rust_timeout=500,
+                debounce=400,
+                yield_on_timeout=True,
+                recursive=False,
+                raise_interrupt=False,
+            )
+            for change in changes:
+                yield {Path(path).parent for _, path in change}
+                present = {source.pattern.parent for source in self._parts.sources if source.pattern.parent.is_dir()}
+                if sorted(present) != folders:
+                    break
+
+    def _write_when_due(self) -> None:
+        if self._parts.target is None or self._settings.target is None or time.monotonic() < self._write_at:
+            return
+        self._write_at = time.monotonic() + self._settings.target.every.total_seconds()
+        self._write_target()
+
+    def _write_target(self) -> None:
+        if self._parts.target is None:
+            return
+        with self._store.snapshot() as db:
+            changes = int(db.execute("SELECT count(*) FROM inbox").fetchone()[0])
+            if changes == self._written:
+                return
+            try:
+                written = self._parts.target.write(KeptObjects(db))
+            except TargetError as error:
+                log.error("target_not_written", agent=self._settings.id, reason=str(error))
+                return
+        self._written = changes
+        self._note_written(written)
+
+    def _note_written(self, written: Written) -> None:
+        if not written.changed:
+            return
+        log.info(
+            "target_written", agent=self._settings.id, counts=dict(written.counts), left_out=dict(written.left_out)
+        )
+
+
+def _unfinished(agent: str, registered: bool, waiting: int) -> str:
+    if not registered:
+        return (
+            f"the zone did not answer when agent {agent!r} registered: check that the zone is up (sifzone up); "
+            f"{waiting} events wait in the spool"
+        )
+    return f"the zone stopped confirming events of agent {agent!r}: {waiting} wait in the spool; run it again later"
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the run; only the main thread may set handlers, elsewhere nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["DEFAULT_LIMITS", "Connect", "Limits", "NotFinished", "Runtime"]

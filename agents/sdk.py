@@ -1,0 +1,160 @@
+"""The SDK: an agent as an object with handlers; what runs it is the runtime's."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from lxml import etree
+
+from agents.carry import Event, Handler
+from agents.files import FileLedger
+from agents.parts import make_parts
+from agents.runtime import DEFAULT_LIMITS, Connect, Limits, Runtime
+from agents.scan import Progress
+from agents.settings import AgentSettings, read_settings, zone_url
+from agents.spool import Spool
+from agents.store import Store
+from broker.protocol.envelope import Action, local_name
+from broker.protocol.errors import UnknownObject
+from broker.protocol.identifiers import MsgId
+from broker.transports import AmqpSettings, AmqpTransport
+from broker.transports.contract import Transport
+from schemas import SchemaSet, load
+
+_SOURCE: Final = "sdk"
+
+
+def _silent(_path: Path, _records: int) -> None:
+    return
+
+
+class Agent:
+    """One agent of a zone: what its file says, and Python where that is not enough.
+
+    Example::
+
+        platform = Agent.from_file("merlin.toml")
+
+        @platform.on("LearnerPersonal")
+        def save(event: Event) -> None: ...
+
+        platform.run()
+    """
+
+    def __init__(self, settings: AgentSettings, connect: Connect | None = None) -> None:
+        """Open the agent's state.
+
+        Args:
+            settings: What its file says.
+            connect: Gives the transport; over RabbitMQ, to the URL of the settings, when left out.
+
+        Raises:
+            ConfigurationError: A part of the settings cannot be used.
+        """
+        self.settings = settings
+        self._connect = connect or (lambda: connect_amqp(settings))
+        self._handlers: dict[str, list[Handler]] = {}
+        self._schema: SchemaSet = load()
+        self._parts = make_parts(settings)
+        self._store = Store(settings.state_folder)
+        self._spool = Spool(self._store, settings.id, self._schema)
+
+    @classmethod
+    def from_file(cls, file: str | Path, connect: Connect | None = None) -> Self:
+        """Return the agent that a TOML file describes.
+
+        Raises:
+            ConfigurationError: The file cannot be used; lists all that is wrong with it.
+        """
+        return cls(read_settings(Path(file)), connect)
+
+    def on(self, object_type: str) -> Callable[[Handler], Handler]:
+        """Call the decorated function with each event about *object_type*.
+
+        It is called once for each message, except that the work of one message may be repeated after a crash in the
+        midst of it. When it raises, the message is kept as failed and the next one goes on.
+
+        Raises:
+            UnknownObject: The zone has no such object.
+        """
+        self._check(object_type)
+
+        def add(handler: Handler) -> Handler:
+            self._handlers.setdefault(object_type, []).append(handler)
+            return handler
+
+        return add
+
+    def publish(self, element: etree._Element, action: Action | None = None) -> MsgId | None:
+        """Put an event into the spool; it is there to stay on return, and is sent while the agent runs.
+
+        Args:
+            element: A whole object. With an action of its own: what that event shall hold.
+            action: Left out, the object is compared with what was published of it before, and becomes an Add, a lean
+                Change, or nothing.
+
+        Returns:
+            The message's id; None when nothing has changed.
+
+        Raises:
+            UnknownObject: The zone has no such object.
+        """
+        self._check(local_name(element))
+        with self._store.transaction() as db:
+            if action is None:
+                return self._spool.put(db, _SOURCE, element)
+            return self._spool.send(db, action, element)
+
+    def run(self, *, once: bool = False, limits: Limits = DEFAULT_LIMITS, progress: Progress = _silent) -> None:
+        """Run until SIGTERM or SIGINT; *once*: read all, publish all, receive what is there, and return.
+
+        Raises:
+            AlreadyRunning: Another process runs this agent.
+            NotFinished: A single pass could not be brought to its end.
+            ConfigurationError: The zone refuses the login.
+        """
+        self._store.hold()
+        handlers = {name: tuple(found) for name, found in self._handlers.items()}
+        self._runtime = Runtime(self.settings, self._parts, self._store, handlers, progress)
+        if once:
+            self._runtime.run_once(self._connect, limits)
+        else:
+            self._runtime.run(self._connect)
+
+    def all_read(self) -> bool:
+        """Tell whether every file was read when it was last looked at, and no deletes were held back."""
+        return all(file.outcome == "read" for file in FileLedger(self._store).all())
+
+    def stop(self) -> None:
+        """End :meth:`run` from another thread or a handler."""
+        self._runtime.stop()
+
+    def close(self) -> None:
+        """Close the agent's state."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self, object_type: str) -> None:
+        if object_type not in self._schema.objects:
+            near = self._schema.nearest_object(object_type)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(self._schema.objects)}"
+            raise UnknownObject(f"the zone has no object {object_type[:80]!r}: {hint}")
+
+
+def connect_amqp(settings: AgentSettings) -> Transport:
+    """Return a transport to the zone's RabbitMQ.
+
+    Raises:
+        ConfigurationError: The URL is missing or cannot be used.
+    """
+    return AmqpTransport(
+        AmqpSettings.model_validate({"url": zone_url(settings), "client_name": f"sifzone {settings.id}"})
+    )
+
+
+__all__ = ["Agent", "Event", "connect_amqp"]

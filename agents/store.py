@@ -1,0 +1,214 @@
+"""The agent's SQLite database: one file, one writer, durable transactions; what the tables mean is for their users.
+
+Folder mode 700, files 600: the spool and the inbox hold personal data.
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Self
+
+from agents.keys import Keys, load_keys
+from broker.protocol.errors import ConfigurationError, ZoneError
+
+DATABASE: Final = "agent.db"
+LOCK: Final = "agent.lock"
+_BUSY_SECONDS: Final = 30.0
+_VERSION: Final = 1
+_TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- spool: events decided and not yet confirmed by the zone
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE, object_type TEXT NOT NULL, action TEXT NOT NULL,
+    ref_id TEXT NOT NULL, routing_key TEXT NOT NULL, body BLOB NOT NULL);
+-- ids of events that the zone has, so that a later refusal finds its object
+CREATE TABLE sent (
+    msg_id TEXT PRIMARY KEY, object_type TEXT NOT NULL, action TEXT NOT NULL, ref_id TEXT NOT NULL, at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sent_at ON sent (at);
+CREATE TABLE refusals (
+    msg_id TEXT PRIMARY KEY, object_type TEXT NOT NULL, action TEXT NOT NULL, ref_id TEXT NOT NULL,
+    category INTEGER NOT NULL, code INTEGER NOT NULL, description TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+
+-- what was published of each object, as digests; key_xml is the object with nothing but its keys
+CREATE TABLE sync (
+    object_type TEXT NOT NULL, ref_id TEXT NOT NULL, source TEXT NOT NULL, whole BLOB NOT NULL, parts TEXT NOT NULL,
+    key_xml BLOB NOT NULL, routing_key TEXT NOT NULL, resend TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (object_type, ref_id, source)) WITHOUT ROWID;
+CREATE TABLE shapes (id TEXT PRIMARY KEY, paths TEXT NOT NULL) WITHOUT ROWID;
+
+-- files read, and what was wrong in them
+CREATE TABLE files (
+    source TEXT NOT NULL, path TEXT NOT NULL, signature TEXT NOT NULL, digest TEXT NOT NULL, at TEXT NOT NULL,
+    outcome TEXT NOT NULL, records INTEGER NOT NULL, objects INTEGER NOT NULL, events INTEGER NOT NULL,
+    problems INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID;
+CREATE TABLE problems (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, path TEXT NOT NULL, position TEXT NOT NULL, severity TEXT NOT NULL,
+    rule TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL);
+CREATE INDEX problems_path ON problems (source, path);
+
+-- inbox: ids of messages handled, objects as they now are, messages that could not be handled
+CREATE TABLE inbox (msg_id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX inbox_at ON inbox (at);
+CREATE TABLE objects (
+    object_type TEXT NOT NULL, ref_id TEXT NOT NULL, xml BLOB NOT NULL,
+    PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID;
+CREATE TABLE failed (
+    id INTEGER PRIMARY KEY, msg_id TEXT NOT NULL, object_type TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,
+    at TEXT NOT NULL);
+"""
+
+
+_SEEN: Final = """
+CREATE TEMP TABLE seen (object_type TEXT, ref_id TEXT, whole BLOB, PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID
+"""
+
+
+class AlreadyRunning(ZoneError):
+    """Another process runs this agent with the same state folder."""
+
+
+class Store:
+    """The database and the key of one agent; safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open, and make where missing, the state of an agent.
+
+        Raises:
+            ConfigurationError: The folder cannot be made, the database is of a later version, or its key is gone.
+        """
+        self.folder = folder
+        _make_folder(folder)
+        had_key = (folder / "agent.key").exists()
+        self.keys: Keys = load_keys(folder)
+        self._lock = threading.RLock()
+        self._held: int | None = None
+        path = folder / DATABASE
+        if not path.exists():  # closing a file drops this process's locks on it, so not when a connection may be open
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm this file's mode
+        self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA temp_store = FILE")
+        self._db.execute(_SEEN)
+        self._prepare(had_key)
+
+    def hold(self) -> None:
+        """Make this process the only one that runs the agent, until it closes the store or ends.
+
+        Raises:
+            AlreadyRunning: Another process holds it.
+        """
+        held = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(held)
+            raise AlreadyRunning(
+                f"{self.folder}: this agent is already running: stop the other process, "
+                "or give this one another state folder"
+            ) from error
+        self._held = held
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one transaction: committed and on disk at the end, or undone on any error."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def query(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a SELECT."""
+        with self._lock:
+            return self._db.execute(sql, arguments).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection of its own that sees the database as it is now, whatever is written meanwhile."""
+        db = sqlite3.connect(
+            f"file:{self.folder / DATABASE}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+        )
+        try:
+            db.execute("BEGIN")
+            yield db
+        finally:
+            db.close()
+
+    def meta(self, name: str) -> str:
+        """Return a remembered word; empty when there is none."""
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Remember a word."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def prune(self, keep: timedelta) -> None:
+        """Forget ids of messages sent or handled longer ago than *keep*."""
+        limit = (datetime.now(UTC) - keep).isoformat(timespec="seconds")
+        with self.transaction() as db:
+            db.execute("DELETE FROM inbox WHERE at < ?", (limit,))
+            db.execute("DELETE FROM sent WHERE at < ?", (limit,))
+
+    def close(self) -> None:
+        """Close the database and let others run the agent; safe to call twice."""
+        with self._lock:
+            self._db.close()
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self, had_key: bool) -> None:
+        with self.transaction() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+                db.execute("INSERT INTO meta VALUES ('key', ?)", (self.keys.mark,))
+                return
+        if version > _VERSION:
+            raise ConfigurationError(f"{self.folder}: was written by a later sifzone: install that version again")
+        if self.meta("key") != self.keys.mark:
+            if not had_key:
+                (self.folder / "agent.key").unlink()
+            raise ConfigurationError(
+                f"{self.folder / 'agent.key'}: not the key that this state was made with: put it back from a copy, "
+                "since another key gives every object another RefId"
+            )
+
+
+def now() -> str:
+    """Return the time, UTC in whole seconds, as the database has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: cannot be made ({error.strerror}): set state to a folder of the agent"
+        ) from error
+
+
+__all__ = ["AlreadyRunning", "Store", "now"]

@@ -1,0 +1,181 @@
+"""Writes the demo schools' exports, and what must become of them as expected.json; the people are the authority's part.
+
+    python deploy/demo/generate.py OUT [--seed N] [--changed]
+
+The same seed gives the same bytes. With --changed it writes the next day's exports, into the same folder or another.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+if __name__ == "__main__":  # the demo is no installed package
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy.demo.authority import AUTHORITY, build
+from deploy.demo.changes import CHANGES, changed_pupil, leavers, next_day
+from deploy.demo.csv_reports import csv_file, reports
+from deploy.demo.ctf_files import ctf_file
+from deploy.demo.faults import FAULTS, ODDITIES, Fault, faulty, with_faults
+from deploy.demo.people import Pupil, School
+
+DEFAULT_SEED: Final = 2026
+_WRITTEN: Final = ("2026-11-23T06:30:00", "2026-11-24T06:30:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One school's export: *files* by their path in the school's folder, *rows* of those files by the same path."""
+
+    school: School
+    order: tuple[Pupil, ...]
+    files: Mapping[str, bytes]
+    rows: Mapping[str, int]
+
+    @property
+    def pupil_file(self) -> str:
+        """The file that holds the pupils."""
+        return next(path for path in self.files if path.endswith(("pupils.csv", ".xml")))
+
+    def position(self, number: int) -> str:
+        """Return where the pupil with this admission number stands in the file, in the words of the connectors."""
+        place = next(i for i, pupil in enumerate(self.order) if pupil.number == number)
+        return f"row {place + 2}" if self.pupil_file.endswith(".csv") else f"pupil {place + 1}"
+
+
+def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict[str, Any]:
+    """Write the exports below *out* and return what expected.json says.
+
+    A file appears whole or not at all. The next day's Common Transfer File comes beside the first day's, as the next
+    in its sequence; reports are replaced.
+
+    Args:
+        changed: Write the next day's exports instead of the first day's.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    before, joiners = build(seed)
+    now = tuple(next_day(school, joiners) for school in before) if changed else before
+    exports = [_export(school, changed=changed) for school in now]
+    for export in exports:
+        for path, content in export.files.items():
+            _replace(out / "schools" / export.school.establishment / path, content)
+    expected = {"seed": seed, "day": 2 if changed else 1, "authority": AUTHORITY, **_expected(before, exports)}
+    if changed:
+        expected["changes"] = _changes(before, joiners)
+    _replace(out / "expected.json", (json.dumps(expected, indent=2, ensure_ascii=False) + "\n").encode())
+    return expected
+
+
+def _export(school: School, *, changed: bool) -> Export:
+    # Another day, another order: what is sent must not depend on it.
+    order = sorted(with_faults(school).pupils, key=_by_surname if changed else _by_class)
+    found = reports(school, order)
+    files = {f"reports/{name}": csv_file(rows, quoted=changed) for name, rows in found.items() if rows}
+    rows = {f"reports/{name}": len(rows) for name, rows in found.items() if rows}
+    if school.exports != "csv":
+        name = f"exports/{school.establishment}_CTF_{school.establishment}_{2 if changed else 1:03}.xml"
+        files[name] = ctf_file(school, order, _WRITTEN[changed], loose=school.exports == "ctf-loose")
+        rows[name] = len(order)
+    return Export(school, tuple(order), files, rows)
+
+
+def _by_class(pupil: Pupil) -> tuple[str, ...]:
+    return pupil.year.rjust(2, "0"), pupil.groups[0], pupil.surname, pupil.forename
+
+
+def _by_surname(pupil: Pupil) -> tuple[str, ...]:
+    return pupil.surname, pupil.forename
+
+
+def _expected(before: Sequence[School], exports: Sequence[Export]) -> dict[str, Any]:
+    pupils = [pupil for export in exports for pupil in export.order if pupil.care_authority]
+    faults = [entry for school, export in zip(before, exports, strict=True) for entry in _faults(school, export)]
+    return {
+        "schools": {export.school.establishment: _school(export) for export in exports},
+        "looked_after": [_named(pupil) for pupil in pupils if pupil.care_authority == AUTHORITY],
+        "looked_after_by_others": [_named(pupil) for pupil in pupils if pupil.care_authority != AUTHORITY],
+        "faults": faults,
+        "oddities": [
+            {"school": school.establishment, "name": oddity.name, "position": export.position(pupil.number)}
+            for school, export in zip(before, exports, strict=True)
+            for oddity, pupil in faulty(school, ODDITIES)
+        ],
+    }
+
+
+def _school(export: Export) -> dict[str, Any]:
+    school = export.school
+    faults = [fault for fault in FAULTS if fault.establishment == school.establishment]
+    no_learner = sum(_refuses(fault, "LearnerPersonal") for fault in faults)
+    no_account = sum(_refuses(fault, "LearnerPersonal", "LearnerSchoolEnrolment") for fault in faults)
+    left = sum(pupil.leaving is not None for pupil in export.order)
+    return {
+        "name": school.name,
+        "format": school.exports,
+        "pupils": len(export.order),
+        "learners": len(export.order) - no_learner,  # whose LearnerPersonal the zone accepts
+        "accounts": len(export.order) - no_account - left,  # who is a student on the learning platform
+        "rows": dict(export.rows),
+    }
+
+
+def _refuses(fault: Fault, *objects: str) -> bool:
+    return any(effect.object in objects and effect.outcome == "refuse" for effect in fault.effects)
+
+
+def _faults(school: School, export: Export) -> Iterable[dict[str, Any]]:
+    for fault, pupil in faulty(school, FAULTS):
+        yield {
+            "school": school.establishment,
+            "name": fault.name,
+            "file": export.pupil_file,
+            "position": export.position(pupil.number),
+            "upn": pupil.upn,
+            "effects": [asdict(effect) for effect in fault.effects],
+        }
+
+
+def _changes(before: Sequence[School], joiners: Sequence[Pupil]) -> dict[str, Any]:
+    schools = {school.establishment: school for school in before}
+    changed = [(change, changed_pupil(schools[change.establishment], change)) for change in CHANGES]
+    return {
+        "changed": [
+            {**_named(pupil), "name": change.name, "merlin": change.merlin, "virtual_school": change.in_care}
+            for change, pupil in changed
+        ],
+        "joined": [_named(pupil) for pupil in joiners],
+        "left": [_named(pupil) for school in before for pupil in leavers(school)],
+    }
+
+
+def _named(pupil: Pupil) -> dict[str, str]:
+    return {"school": pupil.establishment, "upn": pupil.upn}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the exports as the command line says."""
+    parser = argparse.ArgumentParser(description="Write the exports of the demo's three schools.")
+    parser.add_argument("out", type=Path, help="folder that gets schools/ and expected.json")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="another seed, other people (%(default)s)")
+    parser.add_argument("--changed", action="store_true", help="the next day's exports: 5 changed, 2 joined, 1 left")
+    options = parser.parse_args(arguments)
+    expected = write(options.out, options.seed, changed=options.changed)
+    for establishment, school in expected["schools"].items():
+        print(f"{establishment} {school['name']}: {school['pupils']} pupils, {school['format']}")
+
+
+if __name__ == "__main__":
+    main()

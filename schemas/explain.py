@@ -1,0 +1,232 @@
+"""Why a schema refuses an object, in sentences for a school office; whether it does is for the compiled schema.
+
+It is called on refusal only, so that a check stays quick. The walk compares the object with the tree of its schema.
+The object is hostile: names that it brings are cut short, and its texts are judged and never repeated.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from schemas.codelists import codes
+from schemas.model import Finding, Node, line_of, nearest_of
+from schemas.values import Values
+
+MAX_FINDINGS: Final = 100
+_XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
+_FREE_XSI: Final = frozenset({_XSI + "schemaLocation", _XSI + "noNamespaceSchemaLocation"})
+_BLANKS: Final = " \t\r\n"  # what XML calls white space
+_MOST_CODES_NAMED: Final = 12
+_BAD_VALUE: Final = 4
+_MISSING: Final = 6
+
+
+def explain(element: etree._Element, nodes: Mapping[str, Node], namespace: str, values: Values) -> tuple[Finding, ...]:
+    """Return what is wrong with an object, in document order, at most 100 findings.
+
+    Args:
+        element: The object.
+        nodes: The nodes of the variant it was checked against, by path.
+        namespace: The namespace of its elements.
+        values: Judges the texts.
+    """
+    walk = _Walk(namespace, values)
+    found = islice(walk.element(element, nodes[""]), MAX_FINDINGS)
+    return tuple(sorted(found, key=lambda finding: finding.line))
+
+
+class _Walk:
+    """A walk over one object. Every method yields findings of what it is given and of what is below that."""
+
+    def __init__(self, namespace: str, values: Values) -> None:
+        self._prefix = f"{{{namespace}}}"
+        self._values = values
+
+    def element(self, element: etree._Element, node: Node) -> Iterator[Finding]:
+        line = line_of(element)
+        yield from self._attributes(element, node, line)
+        children = [child for child in element if isinstance(child.tag, str)]
+        text = _own_text(element)
+        if element.get(_XSI + "nil", "").strip() in ("true", "1"):
+            yield from _nil(node, line, empty=not children and not text)
+            return
+        if node.type == "xs:anyType":
+            return
+        has_elements = any(child.kind == "element" for child in node.children)
+        if node.simple_type:
+            yield from self._value(text, node, line)
+        elif text.strip(_BLANKS):
+            message = f"{_name(node)} has text between its elements: move the text into one of them, or delete it."
+            yield _refusal(node.path, line, "text", message)
+        if has_elements:
+            yield from self._children(children, node, line)
+        else:
+            yield from (self._unknown_element(child, node) for child in children)
+
+    def _attributes(self, element: etree._Element, node: Node, line: int) -> Iterator[Finding]:
+        known = {child.name: child for child in node.children if child.kind == "attribute"}
+        for name, value in element.attrib.items():
+            if str(name) in known:
+                yield from self._value(str(value), known[str(name)], line)
+            elif str(name) == _XSI + "nil":
+                if str(value).strip() not in ("true", "false", "1", "0"):
+                    message = f"xsi:nil on {_name(node)} is neither true nor false: write true, or remove it."
+                    yield _refusal(node.path, line, "nil", message)
+            elif name not in _FREE_XSI:
+                yield self._unknown_attribute(str(name), tuple(known), node, line)
+        for name, attribute in known.items():
+            if attribute.mandatory and name not in element.attrib:
+                yield _missing(attribute, node, line, "add it")
+
+    def _unknown_attribute(self, name: str, known: tuple[str, ...], node: Node, line: int) -> Finding:
+        local = _local(name)
+        nearest = nearest_of(local, known)
+        advice = f"rename it to {nearest}" if nearest else "remove it"
+        message = f"{_name(node)} has an attribute {local}, which does not belong there: {advice}."
+        return _refusal(_join(node.path, "@" + local), line, "unknown-attribute", message, nearest)
+
+    def _value(self, text: str, node: Node, line: int) -> Iterator[Finding]:
+        if self._values.fits(text, node.simple_type):
+            return
+        name = _name(node)
+        code_list = codes(node.codes) if node.codes else None
+        if not text.strip(_BLANKS):
+            message = f"{name} is empty: fill it in" + (", or leave it out." if not node.mandatory else ".")
+            yield _refusal(node.path, line, "empty", message, sif_code=_BAD_VALUE)
+        elif code_list is None:
+            message = f"{name} is not in the right form: it must be {_lower(self._values.wanted(node.simple_type))}."
+            yield _refusal(node.path, line, "value", message, sif_code=_BAD_VALUE)
+        else:
+            named = len(code_list.labels) <= _MOST_CODES_NAMED
+            choice = ", ".join(code_list.labels) if named else f'a code of the list "{code_list.title}"'
+            message = f"{name} has a code that is not allowed: use {'one of ' if named else ''}{choice}."
+            yield _refusal(node.path, line, "unknown-code", message, code_list.nearest(text), _BAD_VALUE)
+
+    def _children(self, children: list[etree._Element], node: Node, line: int) -> Iterator[Finding]:
+        order = [child for child in node.children if child.kind == "element"]
+        place = {self._prefix + child.name: index for index, child in enumerate(order)}
+        known = [child for child in children if child.tag in place]
+        in_place = _longest_rising([place[str(child.tag)] for child in known])
+        misplaced = {id(child) for index, child in enumerate(known) if index not in in_place}
+        present = sorted({place[str(child.tag)] for child in known})
+        seen: Counter[int] = Counter()
+        for child in children:
+            index = place.get(str(child.tag))
+            if index is None:
+                yield self._unknown_element(child, node)
+                continue
+            seen[index] += 1
+            if seen[index] > 1 and not order[index].repeatable:
+                message = f"{_name(order[index])} is there more than once: keep one."
+                yield _refusal(order[index].path, line_of(child), "repeated", message)
+            elif id(child) in misplaced:
+                yield _misplaced(order, present, index, line_of(child))
+            yield from self.element(child, order[index])
+        for index, child_node in enumerate(order):
+            if child_node.mandatory and index not in seen:
+                before = [i for i in present if i < index]
+                where = f"add it after {order[before[-1]].name}" if before else "add it as the first element"
+                yield _missing(child_node, node, line, where)
+        if node.unique_by:
+            yield from _unique(children, node, node.unique_by)
+
+    def _unknown_element(self, child: etree._Element, parent: Node) -> Finding:
+        tag = str(child.tag)
+        local, line = _local(tag), line_of(child)
+        path = _join(parent.path, local)
+        known = tuple(node.name for node in parent.children if node.kind == "element")
+        if local in known:
+            namespace = self._prefix.strip("{}")
+            message = f'{local} in {_name(parent)} has the wrong namespace: it must be "{namespace}".'
+            return _refusal(path, line, "namespace", message)
+        nearest = nearest_of(local, known)
+        advice = f"rename it to {nearest}" if nearest else "remove it"
+        message = f"{_name(parent)} has an element {local}, which does not belong there: {advice}."
+        return _refusal(path, line, "unknown-element", message, nearest)
+
+
+def _refusal(path: str, line: int, rule: str, message: str, nearest: str | None = None, sif_code: int = 3) -> Finding:
+    return Finding(path, line, rule, "refuse", message, nearest, sif_code)
+
+
+def _missing(node: Node, parent: Node, line: int, advice: str) -> Finding:
+    meaning = f" ({_lower(node.label)})" if node.label else ""
+    message = f"{_name(parent)} has no {node.name}{meaning}: {advice}."
+    return _refusal(node.path, line, "missing", message, sif_code=_MISSING)
+
+
+def _misplaced(order: list[Node], present: list[int], index: int, line: int) -> Finding:
+    """Say where an element belongs, by a neighbour that is there."""
+    before = [i for i in present if i < index]
+    after = [i for i in present if i > index]
+    where = f"after {order[before[-1]].name}" if before else f"before {order[after[0]].name}"
+    message = f"{_name(order[index])} is in the wrong place: move it {where}."
+    return _refusal(order[index].path, line, "order", message)
+
+
+def _nil(node: Node, line: int, *, empty: bool) -> Iterator[Finding]:
+    if not node.nillable:
+        message = f"{_name(node)} may not be emptied with xsi:nil: fill it in."
+        yield _refusal(node.path, line, "nil", message)
+    elif not empty:
+        message = f"{_name(node)} is marked as empty with xsi:nil but is not: delete the mark or what it holds."
+        yield _refusal(node.path, line, "nil", message)
+
+
+def _unique(members: list[etree._Element], node: Node, attribute: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for member in members:
+        value = " ".join(member.get(attribute, "").split())
+        if value and value in seen:
+            name = _local(str(member.tag))
+            message = (
+                f"{_name(node)} has two members {name} with the same {attribute}: keep one, or change its {attribute}."
+            )
+            yield _refusal(f"{node.path}/{name}/@{attribute}", line_of(member), "unique", message)
+        seen.add(value)
+
+
+def _longest_rising(numbers: list[int]) -> set[int]:
+    """Return the indexes of a longest sequence that does not fall: what is left out is out of order."""
+    ends: list[int] = []  # smallest last number of a sequence, by its length
+    last: list[int] = []  # its index in numbers
+    previous: list[int] = []
+    for index, number in enumerate(numbers):
+        length = bisect_right(ends, number)
+        previous.append(last[length - 1] if length else -1)
+        ends[length : length + 1] = [number]
+        last[length : length + 1] = [index]
+    chosen: set[int] = set()
+    index = last[-1] if last else -1
+    while index >= 0:
+        chosen.add(index)
+        index = previous[index]
+    return chosen
+
+
+def _own_text(element: etree._Element) -> str:
+    """Return the element's text without that of elements in it; comments do not interrupt it."""
+    return (element.text or "") + "".join(child.tail or "" for child in element)
+
+
+def _name(node: Node) -> str:
+    """Return the last two parts of a path: enough to find the place by."""
+    return "/".join(node.path.split("/")[-2:]) or node.name
+
+
+def _local(name: str) -> str:
+    return re.sub(r"[^\w.:-]", "", name.rpartition("}")[2])[:60]
+
+
+def _join(parent: str, name: str) -> str:
+    return f"{parent}/{name}" if parent else name
+
+
+def _lower(text: str) -> str:
+    """Start a phrase in lower case, unless it starts with an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
