@@ -181,7 +181,7 @@ class Carrier:
                         self._inbox.apply(db, event)
             for failure in failed:
                 self._inbox.failed(db, failure)
-                log.error("message_failed", msg_id=failure.msg_id, kind=failure.object_type, reason=failure.reason)
+                log.error("message_failed", msg_id=failure.msg_id, kind=failure.kind, reason=failure.reason)
 
     def _handle(self, message: Message) -> str:
         """Check a message and call its handlers; return why it could not be handled, empty when it was."""

@@ -68,7 +68,7 @@ def status_(
     as_json: AsJson = False,
     problems: Annotated[int, typer.Option(help="Most problems shown of each file.", min=0)] = 20,
 ) -> None:
-    """Show what an agent has read, what was wrong in it, what it has sent and what the zone refused; no personal data."""
+    """Show what an agent has read and sent, and what was wrong or refused; no personal data."""
     with _explained(), _open(read_settings(file)) as store:
         values = status(store, load(), problems)
         if as_json:

@@ -5,7 +5,7 @@ All that one batch brings is written in one transaction, before any of it is ack
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
@@ -25,9 +25,10 @@ class Failed:
     """A message that could not be handled; kept until somebody has looked at it."""
 
     msg_id: str
-    object_type: str
+    kind: str
     reason: str
-    body: bytes
+    body: bytes = field(repr=False)
+    at: str = ""
 
 
 class Inbox:
@@ -75,9 +76,14 @@ class Inbox:
     def failed(self, db: sqlite3.Connection, message: Failed) -> None:
         """Keep a message that could not be handled, with the reason."""
         db.execute(
-            "INSERT INTO failed (msg_id, object_type, reason, body, at) VALUES (?, ?, ?, ?, ?)",
-            (message.msg_id, message.object_type, message.reason, message.body, now()),
+            "INSERT INTO failed (msg_id, kind, reason, body, at) VALUES (?, ?, ?, ?, ?)",
+            (message.msg_id, message.kind, message.reason, message.body, now()),
         )
+
+    def all_failed(self) -> list[Failed]:
+        """Return the messages that could not be handled, oldest first."""
+        rows = self._store.query("SELECT msg_id, kind, reason, body, at FROM failed ORDER BY id")
+        return [Failed(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Return how many objects of each type are kept, by name in order."""

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +25,15 @@ class Keys:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        # The objects of one record refer to each other, so the same RefId is asked for many times in a row.
+        self.ref_id = lru_cache(maxsize=1024)(self._ref_id)
 
     @property
     def mark(self) -> str:
         """What tells this key from another without telling the key."""
         return self.digest(b"key").hex()
 
-    def ref_id(self, object_type: str, key: tuple[str, ...]) -> RefId:
+    def _ref_id(self, object_type: str, key: tuple[str, ...]) -> RefId:
         """Return the RefId, the same for ever, of the object that *key* names in this agent's system."""
         # Lengths go in, so that ("ab", "c") and ("a", "bc") differ.
         text = "".join(f"{len(part)}:{part}" for part in (object_type, *key))

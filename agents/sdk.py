@@ -1,6 +1,7 @@
 """The SDK: an agent as an object with handlers; what runs it is the runtime's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -8,11 +9,12 @@ from lxml import etree
 
 from agents.carry import Event, Handler
 from agents.files import FileLedger
+from agents.inbox import Failed, Inbox, KeptObjects
 from agents.parts import make_parts
 from agents.runtime import DEFAULT_LIMITS, Connect, Limits, Runtime
 from agents.scan import Progress
 from agents.settings import AgentSettings, read_settings, zone_url
-from agents.spool import Spool
+from agents.spool import Refused, Spool
 from agents.store import Store
 from broker.protocol.envelope import Action, local_name
 from broker.protocol.errors import UnknownObject
@@ -121,6 +123,20 @@ class Agent:
         else:
             self._runtime.run(self._connect)
 
+    @contextmanager
+    def received(self) -> Iterator[KeptObjects]:
+        """Give the objects that the agent has received, as they are at this moment."""
+        with self._store.snapshot() as db:
+            yield KeptObjects(db)
+
+    def failed(self) -> list[Failed]:
+        """Return the messages that could not be handled, oldest first."""
+        return Inbox(self._store, self._schema).all_failed()
+
+    def refusals(self) -> list[Refused]:
+        """Return what the zone refused, oldest first."""
+        return self._spool.refusals()
+
     def all_read(self) -> bool:
         """Tell whether every file was read when it was last looked at, and no deletes were held back."""
         return all(file.outcome == "read" for file in FileLedger(self._store).all())
@@ -152,9 +168,7 @@ def connect_amqp(settings: AgentSettings) -> Transport:
     Raises:
         ConfigurationError: The URL is missing or cannot be used.
     """
-    return AmqpTransport(
-        AmqpSettings.model_validate({"url": zone_url(settings), "client_name": f"sifzone {settings.id}"})
-    )
+    return AmqpTransport(AmqpSettings(url=zone_url(settings), name=f"sifzone agent {settings.id}"))
 
 
 __all__ = ["Agent", "Event", "connect_amqp"]

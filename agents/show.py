@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from lxml import etree
@@ -9,8 +10,10 @@ from rich.table import Table
 
 from agents.files import FileLedger
 from agents.inbox import Inbox, KeptObjects
+from agents.spool import Spool
 from agents.store import Store
 from broker.protocol.envelope import NAMESPACE, local_name
+from broker.protocol.identifiers import AgentId
 from mappings import Objects
 from schemas import SchemaSet
 
@@ -39,20 +42,16 @@ def status(store: Store, schema: SchemaSet, problems: int) -> dict[str, Any]:
         }
         for file in ledger.all()
     ]
-    refusals = store.query(
-        "SELECT object_type, action, ref_id, category, code, description, at, msg_id FROM refusals ORDER BY at, msg_id"
-    )
-    failed = store.query("SELECT msg_id, object_type, reason, at FROM failed ORDER BY id")
+    spool, inbox = Spool(store, AgentId(""), schema), Inbox(store, schema)
     return {
-        "waiting": store.query("SELECT count(*) FROM outbox")[0][0],
-        "published": dict(store.query("SELECT object_type, count(DISTINCT ref_id) FROM sync GROUP BY object_type")),
-        "received": Inbox(store, schema).counts(),
+        "waiting": spool.count(),
+        "published": spool.published(),
+        "received": inbox.counts(),
         "files": files,
-        "refusals": [
-            dict(zip(("object", "action", "ref_id", "category", "code", "reason", "at", "msg_id"), row, strict=True))
-            for row in refusals
+        "refusals": [asdict(refused) for refused in spool.refusals()],
+        "failed": [
+            {"msg_id": one.msg_id, "kind": one.kind, "reason": one.reason, "at": one.at} for one in inbox.all_failed()
         ],
-        "failed": [dict(zip(("msg_id", "kind", "reason", "at"), row, strict=True)) for row in failed],
     }
 
 
@@ -86,7 +85,7 @@ def status_tables(values: dict[str, Any]) -> Iterator[Table]:
             "Refused by the zone",
             ("Object", "Action", "RefId", "Error", "Why"),
             [
-                [r["object"], r["action"], r["ref_id"], f"{r['category']}/{r['code']}", r["reason"]]
+                [r["object_type"], r["action"], r["ref_id"], f"{r['category']}/{r['code']}", r["reason"]]
                 for r in values["refusals"]
             ],
         )
@@ -107,7 +106,7 @@ def learners_table(objects: KeptObjects) -> Table:
 
 
 def objects_json(objects: Objects, schema: SchemaSet) -> Iterator[str]:
-    """Yield every object as one line of JSON: ``@name`` for attributes, lists where an element is there several times."""
+    """Yield every object as one line of JSON: ``@name`` for attributes, lists where an element is there more than once."""
     for object_type in schema.objects:
         for element in objects.all(object_type):
             yield json.dumps({"object": object_type, "content": _plain(element)}, ensure_ascii=False)

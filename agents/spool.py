@@ -28,6 +28,8 @@ from broker.protocol.identifiers import AgentId, MsgId
 from schemas import SchemaSet
 
 _PAGE: Final = 500
+_LONGEST_KEY: Final = 128
+"""Longer routing keys are hashed: AMQP carries 255 bytes."""
 
 
 class Seen(Enum):
@@ -49,6 +51,20 @@ class Spooled:
     ref_id: str
     routing_key: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that the zone refused."""
+
+    object_type: str
+    action: str
+    ref_id: str
+    category: int
+    code: int
+    reason: str
+    msg_id: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,8 @@ class Spool:
         self, db: sqlite3.Connection, action: Action, element: etree._Element, ref_id: str, routing_key: str
     ) -> MsgId:
         """Put one event, as it is, into the outbox and return its message id."""
+        if not (routing_key.isascii() and len(routing_key) <= _LONGEST_KEY):
+            routing_key = self._store.keys.digest(routing_key.encode()).hex()
         object_type = local_name(element)
         header = new_header(self._agent)
         body = build_event(header, ((object_type, action, etree.tostring(element, with_tail=False)),))
@@ -222,6 +240,18 @@ class Spool:
             )
         return True
 
+    def refusals(self) -> list[Refused]:
+        """Return what the zone refused, oldest first."""
+        rows = self._store.query(
+            "SELECT object_type, action, ref_id, category, code, description, msg_id, at FROM refusals "
+            "ORDER BY at, msg_id"
+        )
+        return [Refused(*row) for row in rows]
+
+    def published(self) -> dict[str, int]:
+        """Return how many objects were published and not deleted since, by type."""
+        return dict(self._store.query("SELECT object_type, count(DISTINCT ref_id) FROM sync GROUP BY object_type"))
+
     def _remember(
         self, db: sqlite3.Connection, source: str, object_type: str, ref_id: str, key: str, outcome: Outcome
     ) -> None:
@@ -245,4 +275,4 @@ class Spool:
         return found is not None
 
 
-__all__ = ["Seen", "Spool", "Spooled", "Vanished"]
+__all__ = ["Refused", "Seen", "Spool", "Spooled", "Vanished"]

@@ -60,7 +60,7 @@ CREATE TABLE objects (
     object_type TEXT NOT NULL, ref_id TEXT NOT NULL, xml BLOB NOT NULL,
     PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID;
 CREATE TABLE failed (
-    id INTEGER PRIMARY KEY, msg_id TEXT NOT NULL, object_type TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,
+    id INTEGER PRIMARY KEY, msg_id TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,
     at TEXT NOT NULL);
 """
 
@@ -95,6 +95,7 @@ class Store:
         self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")  # what is confirmed leaves no personal data behind
         self._db.execute("PRAGMA temp_store = FILE")
         self._db.execute(_SEEN)
         self._prepare(had_key)
@@ -149,11 +150,6 @@ class Store:
         """Return a remembered word; empty when there is none."""
         rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
         return str(rows[0][0]) if rows else ""
-
-    def set_meta(self, name: str, value: str) -> None:
-        """Remember a word."""
-        with self.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def prune(self, keep: timedelta) -> None:
         """Forget ids of messages sent or handled longer ago than *keep*."""

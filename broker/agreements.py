@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -115,7 +116,7 @@ def parse_agreement(text: bytes, name: str) -> Agreement:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{name}: not a TOML file: {error}") from error
     except ValidationError as error:
-        raise ConfigurationError(f"{name}: " + "; ".join(validation_problems(error))) from error
+        raise ConfigurationError(f"{name}: " + "; ".join(validation_problems(error, _AgreementFile, _ObjectShare))) from error
     problems = [*_share_problems(content), *_date_problems(content)]
     if problems:
         raise ConfigurationError(f"{name}: " + "; ".join(problems))
@@ -149,11 +150,20 @@ def load_agreements(folder: Path) -> tuple[Agreement, ...]:
     return tuple(sorted(agreements, key=lambda a: a.id))
 
 
-def validation_problems(error: ValidationError) -> Iterable[str]:
-    """Return one sentence for each thing pydantic found wrong in a settings file, naming the key and not the value."""
+def validation_problems(error: ValidationError, *models: type[BaseModel]) -> Iterable[str]:
+    """Return one sentence for each thing pydantic found wrong in a settings file, naming the key and not the value.
+
+    Args:
+        models: Where the right names of keys are to be found.
+    """
+    keys = sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
     for fault in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in fault["loc"])
-        yield f"{where}: {fault['msg']}" if where else fault["msg"]
+        said = fault["msg"]
+        if fault["type"] == "extra_forbidden":
+            nearest = get_close_matches(str(fault["loc"][-1]), keys, n=1)
+            said = "there is no such key" + (f"; did you mean {nearest[0]}?" if nearest else ": remove it")
+        yield f"{where}: {said}" if where else said
 
 
 def _matches(agent: AgentId, patterns: tuple[str, ...]) -> bool:

@@ -19,6 +19,7 @@ from broker.registry import AgentRecord
 _NS: Final = f"{{{NAMESPACE}}}"
 _CURRENT: Final = "current"
 """Key of the enrolment that LearnerPersonal/CurrentSchoolEnrolment states without naming its RefId."""
+_ESTABLISHMENT_LENGTH: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,8 @@ class LearnerIndex:
             self.learners[observed.learner.ref_id] = observed.learner
         if observed.forgotten is not None:
             self.learners.pop(observed.forgotten, None)
+            if observed.forgotten in self.learners:  # in the index below this draft: nothing is known of them any more
+                self.learners[observed.forgotten] = Learner(observed.forgotten)
         if observed.school is not None:
             self.schools[observed.school[0]] = observed.school[1]
         if observed.linked is not None:
@@ -193,15 +196,19 @@ def _observe_personal(
     event: EventObject, source: AgentId, learner: Learner | None, schools: Mapping[str, str], upn_key: bytes | None
 ) -> Observed:
     element = event.element
-    ref_id = element.get("RefId", "")
+    ref_id = _ref(element, "RefId")
     if event.action is Action.DELETE:
+        if learner is not None and learner.shielded:  # a shield is lifted by people, not by a Delete and an Add
+            return Observed(learner=Learner(ref_id, shielded=True))
         return Observed(forgotten=ref_id)
     known = learner or Learner(ref_id)
     in_care, care_authority = known.in_care, known.care_authority
     care = element.find(_NS + "InCare")
     if care is not None:
-        in_care = {"Yes": True, "No": False}.get(_text(care, "Current", ""))
-        care_authority = _text(care, "LAId", "")
+        emptied = not len(care)  # a Change may hold a part of it: the rest is as it was
+        if emptied or care.find(_NS + "Current") is not None:
+            in_care = {"Yes": True, "No": False}.get(_text(care, "Current", ""))
+        care_authority = _text(care, "LAId", "" if emptied else care_authority)
     current = element.find(_NS + "CurrentSchoolEnrolment")
     changed = Learner(
         ref_id,
@@ -217,33 +224,47 @@ def _observe_personal(
 
 
 def _with_current(learner: Learner, current: etree._Element, schools: Mapping[str, str]) -> Mapping[str, Enrolment]:
-    """Add the enrolment that LearnerPersonal mirrors, unless the enrolment itself is known: its dates count."""
-    enrolments = {ref: enrolment for ref, enrolment in learner.enrolments.items() if ref != _CURRENT}
-    establishment = _text(current, "LAId", "") + _text(current, "EstablishmentId", "")
-    ref = current.get("LearnerSchoolEnrolmentRefId", _CURRENT)
+    """Add the enrolment that LearnerPersonal mirrors, unless the enrolment itself is known: its dates count.
+
+    The one mirrored before gives way, or a learner would stay in the scope of every school that was ever named.
+    """
+    enrolments = {ref: stay for ref, stay in learner.enrolments.items() if not _is_mirrored(stay)}
+    before = next((stay.school for stay in learner.enrolments.values() if _is_mirrored(stay)), "")
+    establishment = _text(current, "LAId", before[:3]) + _text(current, "EstablishmentId", before[3:])
+    if not len(current):  # emptied: enrolled nowhere
+        return enrolments
+    if len(establishment) < _ESTABLISHMENT_LENGTH:
+        return learner.enrolments
+    ref = current.get("LearnerSchoolEnrolmentRefId", _CURRENT).strip()
     known = ref in enrolments or any(schools.get(e.school, e.school) == establishment for e in enrolments.values())
-    if establishment and not known:
+    if not known:
         enrolments[ref] = Enrolment(establishment)
     return enrolments
+
+
+def _is_mirrored(stay: Enrolment) -> bool:
+    """Tell whether only LearnerPersonal spoke of it: an enrolment itself has an entry date."""
+    return stay.entry is None and stay.exit is None
 
 
 def _observe_enrolment(
     event: EventObject, source: AgentId, learner: Learner | None, schools: Mapping[str, str]
 ) -> Observed:
     element = event.element
-    ref_id = element.get("RefId", "")
-    known = learner or Learner(element.get("LearnerPersonalRefId", ""))
+    ref_id = _ref(element, "RefId")
+    known = learner or Learner(_ref(element, "LearnerPersonalRefId"))
     enrolments = dict(known.enrolments)
     if event.action is Action.DELETE:
         enrolments.pop(ref_id, None)
     else:
         before = enrolments.get(ref_id, Enrolment(""))
-        school = _school(element.get("SchoolInfoRefId", ""), before, enrolments, schools)
+        school = _school(_ref(element, "SchoolInfoRefId"), before, enrolments, schools)
         enrolments[ref_id] = Enrolment(
             school, _date(element, "EntryDate", before.entry), _date(element, "ExitDate", before.exit)
         )
-        if _CURRENT in enrolments and enrolments[_CURRENT].school == school:
-            del enrolments[_CURRENT]
+        for ref in [ref for ref, stay in enrolments.items() if _is_mirrored(stay) and stay.school == school]:
+            if ref != ref_id:
+                del enrolments[ref]
     changed = replace(known, enrolments=enrolments, sources=_with_source(known, event.object_type, source))
     return Observed(learner=changed) if changed != learner else Observed()
 
@@ -258,7 +279,7 @@ def _school(ref: str, before: Enrolment, enrolments: Mapping[str, Enrolment], sc
 
 
 def _observe_contact(event: EventObject) -> Observed:
-    pair = event.element.get("ContactPersonalRefId", ""), event.element.get("LearnerPersonalRefId", "")
+    pair = _ref(event.element, "ContactPersonalRefId"), _ref(event.element, "LearnerPersonalRefId")
     return Observed(unlinked=pair) if event.action is Action.DELETE else Observed(linked=pair)
 
 
@@ -266,13 +287,17 @@ def _observe_school(event: EventObject) -> Observed:
     authority, number = _text(event.element, "LAId", ""), _text(event.element, "EstablishmentId", "")
     if event.action is Action.DELETE or not authority or not number:
         return Observed()
-    return Observed(school=(event.element.get("RefId", ""), Establishment(authority + number)))
+    return Observed(school=(_ref(event.element, "RefId"), Establishment(authority + number)))
 
 
 def _with_source(learner: Learner, object_type: str, source: AgentId) -> Mapping[str, AgentId]:
     if learner.sources.get(object_type) == source:
         return learner.sources
     return {**learner.sources, object_type: source}
+
+
+def _ref(element: etree._Element, name: str) -> str:
+    return element.get(name, "").strip()  # the schema allows blanks around it; they must not make another learner
 
 
 def _text(element: etree._Element, name: str, otherwise: str) -> str:

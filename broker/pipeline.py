@@ -22,7 +22,7 @@ from broker.protocol.envelope import (
 from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource, ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.routing import Plan, Reason, Router, Standings
-from broker.validation import Refusal, check_object, refusal
+from broker.validation import Refusal, check_known, check_object, refusal
 from broker.views import View, mentioned_learners
 
 _NS: Final = f"{{{NAMESPACE}}}"
@@ -97,8 +97,13 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
     schools: list[str] = []
     for event in objects:
         if event.object_type not in known:
-            continue  # decide() refuses it, after the rights
+            continue  # decide() refuses it
         about = about_learner(event)
+        if about == "" and routing_key is not None:
+            raise NotValid(
+                f"{event.object_type} does not name the learner that it is about: "
+                f"add {schemas.load().learner_ref(event.object_type)}, in a Change or Delete too"
+            )
         if None not in (about, routing_key) and about != routing_key:
             raise NotValid(
                 f"the routing key is not the RefId of the learner that {event.object_type} is about: "
@@ -107,8 +112,8 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
         learners.append(about or "")
         learners += mentioned_learners(event.element, event.object_type)
         if event.object_type == _CONTACT:
-            contacts.append(event.element.get("RefId", ""))
-        schools.append(event.element.get("SchoolInfoRefId", ""))
+            contacts.append(event.element.get("RefId", "").strip())
+        schools.append(event.element.get("SchoolInfoRefId", "").strip())
     return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools))
 
 
@@ -118,8 +123,8 @@ def about_learner(event: EventObject) -> str | None:
     if path is None:
         return None
     if path.startswith("@"):
-        return event.element.get(path[1:], "")
-    return event.element.findtext("/".join(_NS + step for step in path.split("/"))) or ""
+        return event.element.get(path[1:], "").strip()  # the schema allows blanks around a RefId
+    return (event.element.findtext("/".join(_NS + step for step in path.split("/"))) or "").strip()
 
 
 def decide(
@@ -142,6 +147,7 @@ def decide(
     """
     try:
         for event in inbound.objects:
+            check_known(event)  # before the rights, since nobody can be given a right to it
             router.registry.check_may_publish(inbound.sender, event.object_type, event.action)
         for event in inbound.objects:
             fault = check_object(event) if only is None else None
@@ -200,16 +206,12 @@ def _decide_several(inbound: Inbound, router: Router, index: LearnerIndex, upn_k
                     continue
                 shares.setdefault(agent, []).append((event.object_type, event.action, piece))
                 views.setdefault(agent, []).append(view.name)
-    together: dict[tuple[tuple[str, Action, bytes], ...], list[AgentId]] = {}
+    together: dict[tuple[str, tuple[tuple[str, Action, bytes], ...]], list[AgentId]] = {}
     for agent in sorted(shares):
-        together.setdefault(tuple(shares[agent]), []).append(agent)
+        together.setdefault(("+".join(dict.fromkeys(views[agent])), tuple(shares[agent])), []).append(agent)
     deliveries = tuple(
-        Outbound(
-            tuple(agents),
-            build_event(inbound.message.header, objects, inbound.message.version),
-            "+".join(dict.fromkeys(views[agents[0]])),
-        )
-        for objects, agents in together.items()
+        Outbound(tuple(agents), build_event(inbound.message.header, objects, inbound.message.version), view)
+        for (view, objects), agents in together.items()
     )
     withheld: dict[Reason, list[AgentId]] = {}
     for agent in sorted(reasons.keys() - shares.keys()):
@@ -219,6 +221,8 @@ def _decide_several(inbound: Inbound, router: Router, index: LearnerIndex, upn_k
 
 def _observe(inbound: Inbound, event: EventObject, index: LearnerIndex, upn_key: bytes | None) -> Observed:
     about = about_learner(event)
+    if about == "":
+        return Observed()
     learner = index.learners.get(about) if about else None
     return observe(event, inbound.sender, learner, index.schools, upn_key)
 
@@ -226,7 +230,7 @@ def _observe(inbound: Inbound, event: EventObject, index: LearnerIndex, upn_key:
 def _standings(event: EventObject, observed: Observed, router: Router, index: LearnerIndex) -> Standings | None:
     """Return how those it is about stand before and after: what ends a sharing is the last that the recipient gets."""
     if event.object_type == _CONTACT:
-        linked = sorted(index.contacts.get(event.element.get("RefId", ""), ()))
+        linked = sorted(index.contacts.get(event.element.get("RefId", "").strip(), ()))
         return tuple(index.standing(ref_id, router.today) for ref_id in linked)
     about = about_learner(event)
     if about is None:

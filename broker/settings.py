@@ -115,7 +115,8 @@ def load_zone(folder: Path) -> Zone:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: " + "; ".join(validation_problems(error))) from error
+        problems = list(validation_problems(error, ZoneSettings, AgentSettings))
+        raise ConfigurationError(f"{path}: " + "; ".join(problems)) from error
     problems = list(_object_problems(settings))
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))

@@ -34,10 +34,8 @@ def refusal(error: ZoneError) -> Refusal:
     return Refusal(error.category, error.code, str(error))
 
 
-def check_object(event: EventObject) -> Refusal | None:
-    """Return None when the object is valid for its action, else every fault in it.
-
-    An Add must be complete; a Change or Delete may hold any part.
+def check_known(event: EventObject) -> None:
+    """Return when the zone has a schema for the object.
 
     Raises:
         UnknownObject: No schema has this object.
@@ -47,6 +45,18 @@ def check_object(event: EventObject) -> Refusal | None:
         nearest = schema.nearest_object(event.object_type)
         hint = f" (did you mean {nearest}?)" if nearest else ""
         raise UnknownObject(f"this zone has no object of the name in SIF_EventObject/@ObjectName{hint}")
+
+
+def check_object(event: EventObject) -> Refusal | None:
+    """Return None when the object is valid for its action, else every fault in it.
+
+    An Add must be complete; a Change or Delete may hold any part.
+
+    Raises:
+        UnknownObject: No schema has this object.
+    """
+    check_known(event)
+    schema = schemas.load()
     findings = schema.check(event.element, partial=event.action is not Action.ADD)
     if not findings:
         return None

@@ -3,6 +3,7 @@
 What no path names does not leave: elements, attributes, text, comments, processing instructions.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from broker.agreements import WHOLE, Agreement
 from broker.protocol.envelope import NAMESPACE, local_name
 
 _NS: Final = f"{{{NAMESPACE}}}"
+_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_PREFIX: Final = re.compile(rb' xmlns:([^=]+)="[^"]*"')
+_PREFIX_USE: Final = re.compile(rb"""[<>/\s"']([^<>/\s"'=:]+):""")  # of a tag, an attribute, or a name in a value
+_BARE_TAG: Final = re.compile(rb"<[^/!?:>\s]+[\s/>]")
 _DECLARATION: Final = f' xmlns="{NAMESPACE}"'.encode()
 
 LearnerFilter = Callable[[str], bool]
@@ -122,13 +127,18 @@ def _learner_lists(object_type: str) -> tuple[tuple[str, str], ...]:
 
 
 def _include(root: _Node, path: str) -> None:
+    """Add *path*; it comes after every path that leads to it, so that nothing narrows what is shared whole."""
     if path == WHOLE:
         root.whole = True
         return
     node = root
     steps = path.split("/")
     for step in steps[:-1]:
+        if node.whole:
+            return
         node = node.children.setdefault(_NS + step, _Node())
+    if node.whole:
+        return
     last = steps[-1]
     if not last.startswith("@"):
         node.children.setdefault(_NS + last, _Node()).whole = True
@@ -172,20 +182,21 @@ def _parts(
             piece = _part(child, below, keep_learner)
             if piece is not None:
                 content.append(piece)
-    if node.whole and not len(element) and element.text:
-        content.append(_escape(element.text))
     return attributes, content
 
 
 def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | None) -> bytes | None:
     """Return *element* as far as it is shared, None when nothing of it is left."""
     if node.learner_list is not None:
-        element = _without_hidden_learners(element, node.learner_list, keep_learner)
-        if not len(element):
-            return None
+        if len(element):  # one that is sent empty is shared as such
+            element = _without_hidden_learners(element, node.learner_list, keep_learner)
+            if not len(element):
+                return None
         if node.whole:
             return _whole(element)
     attributes, content = _parts(element, node, keep_learner)
+    if not content and node.children and element.get(_NIL) in ("true", "1"):
+        attributes.append((_NIL, "true"))  # what is emptied is emptied for whoever has a part of it
     if not attributes and not content:
         return None
     return _assemble(local_name(element), attributes, content)
@@ -212,9 +223,27 @@ def _whole(element: etree._Element) -> bytes:
     piece: bytes = etree.tostring(element, encoding="utf-8", with_tail=False)
     if b"<!--" in piece or b"<?" in piece:  # markup, since text has its < escaped
         piece = etree.tostring(_stripped(element), encoding="utf-8", with_tail=False)
+    end = piece.find(b">")
+    if piece.find(b" xmlns:", 0, end) >= 0:
+        piece = _standing_alone(piece, end)
     if piece.find(_DECLARATION, 0, piece.find(b">")) >= 0:  # the enclosing message declares it
         piece = piece.replace(_DECLARATION, b"", 1)
     return piece
+
+
+def _standing_alone(piece: bytes, end: int) -> bytes:
+    """Return *piece*, whose start tag ends at *end*, with the namespaces right for the message that it goes into.
+
+    Prefixes that nothing in it uses come from what it was cut out of, and a namespace may tell something, too. A tag
+    without a prefix that was in no namespace stays in none.
+    """
+    bare = _PREFIX.sub(b"", piece[:end]) + piece[end:]
+    used = set(_PREFIX_USE.findall(bare))
+    start = _PREFIX.sub(lambda found: found[0] if found[1] in used else b"", piece[:end])
+    if b' xmlns="' not in start and _BARE_TAG.search(bare):
+        name = start.split(None, 1)[0].rstrip(b"/")
+        start = name + b' xmlns=""' + start[len(name) :]
+    return start + piece[end:]
 
 
 def _stripped(element: etree._Element) -> etree._Element:
@@ -222,10 +251,6 @@ def _stripped(element: etree._Element) -> etree._Element:
     copy.tail = None
     etree.strip_tags(copy, etree.Comment, etree.ProcessingInstruction)
     return copy
-
-
-def _escape(text: str) -> bytes:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").encode()
 
 
 def _assemble(tag: str, attributes: Iterable[tuple[str, str]], content: Sequence[bytes]) -> bytes:

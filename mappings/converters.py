@@ -119,7 +119,25 @@ def number(value: str) -> str:
     packed = value.replace(",", "").replace(" ", "")
     if not (packed.isascii() and packed.isdigit()):
         raise ConvertError("not a whole number: write digits only")
-    return str(int(packed)) if len(packed) <= 18 else packed.lstrip("0")
+    if len(packed) > 18:
+        raise ConvertError("too large a number")
+    return str(int(packed))
+
+
+def between(limits: str) -> Converter:
+    """Return a converter of whole numbers that refuses those outside *limits*, written ``1-10``."""
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", limits, re.ASCII)
+    if found is None or int(found[1]) > int(found[2]):
+        raise UnknownConverterError("between needs a smallest and a largest number: write between:1-10")
+    smallest, largest = int(found[1]), int(found[2])
+
+    def convert(value: str) -> str:
+        whole = number(value)
+        if not smallest <= int(whole) <= largest:
+            raise ConvertError(f"not a number from {smallest} to {largest}")
+        return whole
+
+    return convert
 
 
 def digits(value: str) -> str:
@@ -205,7 +223,7 @@ _PLAIN: Final[Mapping[str, Converter]] = MappingProxyType(
     }
 )
 _WITH_ARGUMENT: Final[Mapping[str, Callable[[str], Converter]]] = MappingProxyType(
-    {"date": date_by, "prefix": _prefix, "suffix": _suffix}
+    {"between": between, "date": date_by, "prefix": _prefix, "suffix": _suffix}
 )
 
 

@@ -139,7 +139,7 @@ class _Compiler:
         self._schema = schemas.load()
         self._sources: set[str] = set()
         self._picks: dict[str, Pick] = {}
-        self._values = ValueReader[Scope](reader, self._source, self._ref)
+        self._values = ValueReader[Scope](reader, self._source, self._ref, self._label)
         self._keys: dict[str, tuple[Reader, Where, object]] = {}
         self._making: list[str] = []
 
@@ -210,7 +210,7 @@ class _Compiler:
             return Key(())
         other, place, spec = self._keys[object_type]
         self._making.append(object_type)
-        values, self._values = self._values, ValueReader[Scope](other, self._source, self._ref)
+        values, self._values = self._values, ValueReader[Scope](other, self._source, self._ref, self._label)
         try:
             return self._key(place, spec)
         finally:
@@ -271,7 +271,7 @@ class _Compiler:
         """Return the reader of ``Field``, ``/Field`` of the whole record, ``pick:Field``, or ``#``, the number."""
         alias, colon, rest = name.partition(":")
         if colon and alias in self._picks:
-            self._sources.add(f"{self._picks[alias].selection.group}/{rest}")
+            self._sources.add(self._label(name))
 
             def picked(scope: Scope) -> str | None:
                 member = scope.picks.get(alias)
@@ -291,6 +291,13 @@ class _Compiler:
             top = name[1:]
             return lambda scope: scope.top.fields.get(top)
         return lambda scope: scope.record.fields.get(name)
+
+    def _label(self, name: str) -> str:
+        """Return what problems call a source field: where it stands in the source, not how the file abbreviates it."""
+        alias, colon, rest = name.partition(":")
+        if colon and alias in self._picks:
+            return f"{self._picks[alias].selection.group}/{rest}"
+        return name.removeprefix("/")
 
     def _each(self, given: Table) -> Selection | None:
         if "each" in given:

@@ -184,6 +184,7 @@ class ValueReader(Generic[S]):
     reader: Reader
     source: Callable[[Where, str], Callable[[S], str | None]]
     ref: Callable[[Where, Table], tuple[Callable[[S], str | None], str]] | None = None
+    label: Callable[[str], str] = str  # what a source field is called in problems
 
     def value(self, where: Where, spec: object) -> Value[S]:
         """Return the value that is spelt as a text (a source field), a table, or a list of either (alternatives)."""
@@ -214,7 +215,7 @@ class ValueReader(Generic[S]):
 
     def _part(self, where: Where, spec: object) -> tuple[tuple[Alternative[S], ...], bool]:
         if isinstance(spec, str):
-            return (Alternative(self.source(where, spec), spec, constant=spec == "#"),), False
+            return (Alternative(self.source(where, spec), self.label(spec), constant=spec == "#"),), False
         if not isinstance(spec, dict):
             self.reader.report(
                 where, 'must be a source field in quotes, a table such as { from = "..." }, or a list of these'
@@ -254,7 +255,7 @@ class ValueReader(Generic[S]):
             if name in given and way != owner:
                 self.reader.report((*where, name), f"{name!r} goes with {owner!r} only: remove it")
         if way == "from":
-            return self.source((*where, "from"), given["from"]), given["from"]
+            return self.source((*where, "from"), given["from"]), self.label(given["from"])
         if way == "const":
             text = given["const"]
             return lambda _scope: text, ""
@@ -277,7 +278,7 @@ class ValueReader(Generic[S]):
             parts = [get(scope) for get in getters]
             return None if any(part is None for part in parts) else between.join(part or "" for part in parts)
 
-        return joined, ", ".join(str(name) for name in names)
+        return joined, ", ".join(self.label(str(name)) for name in names)
 
 
 def _constant(text: str) -> Alternative[Any]:

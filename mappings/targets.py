@@ -1,7 +1,9 @@
 """Lays out the targets of an inward mapping in schema order, and finds every one that the schema does not allow."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import schemas
 from mappings.builder import Leaf, ListOf, Scope, Selection, Target
@@ -12,6 +14,7 @@ from mappings.spec import Reader, Step, path_steps
 from mappings.values import Test, UnusableError, Value
 
 Predicates = tuple[tuple[str, str], ...]
+_URI: Final = re.compile(r"(?:https?://)?(?:[A-Za-z0-9\-._~/?#@!$&'()*+,;=]|%[0-9A-Fa-f]{2}|:[0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +223,11 @@ def _check_of(node: schemas.Node) -> Callable[[str], str] | None:
     if node.type == "xs:date":
         return _converted("date", iso_date)
     if node.type in ("xs:unsignedInt", "xs:nonNegativeInteger"):
-        return _converted("number", number)
+        return _converted("number", _count)
     if node.type == "xs:gYear":
         return _converted("year", _year)
+    if node.type == "xs:anyURI":
+        return _converted("url", _address)
     return None
 
 
@@ -249,6 +254,19 @@ def _converted(rule: str, convert: Callable[[str], str]) -> Callable[[str], str]
             raise UnusableError(rule, str(error), "") from error
 
     return check
+
+
+def _count(text: str) -> str:
+    whole = number(text)
+    if int(whole) >= 1 << 32:
+        raise ConvertError("too large a number")
+    return whole
+
+
+def _address(text: str) -> str:
+    if not _URI.fullmatch(text):
+        raise ConvertError("not a web address: write one such as https://www.example.org")
+    return text
 
 
 def _year(text: str) -> str:

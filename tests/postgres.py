@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, LiteralString
 from urllib.parse import quote
 from uuid import uuid4
+
+import psycopg
 
 _SETTINGS: Final = {
     "listen_addresses": "",  # the socket in our own folder is the only way in
@@ -29,13 +31,13 @@ class Postgres:
     def create(self) -> str:
         """Make an empty database and return its SQLAlchemy URL."""
         name = f"test_{uuid4().hex[:12]}"
-        self._run("createdb", "--host", str(self._folder), "--username", "postgres", name)
+        self._execute(f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://postgres@/{name}?host={quote(str(self._folder), safe='')}"
 
     def drop(self, url: str) -> None:
         """Remove the database of *url*, ending whoever is still connected to it."""
         name = url.rpartition("@/")[2].partition("?")[0]
-        self._run("dropdb", "--force", "--host", str(self._folder), "--username", "postgres", name)
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def stop(self) -> None:
         """Stop the server at once; connections break as when it crashes."""
@@ -54,6 +56,10 @@ class Postgres:
     @property
     def _data(self) -> Path:
         return self._folder / "data"
+
+    def _execute(self, statement: LiteralString) -> None:
+        with psycopg.connect(host=str(self._folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*_as_postgres(), str(self._binaries / program), *arguments]

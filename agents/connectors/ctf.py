@@ -7,6 +7,7 @@ written gives nothing at all.
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -175,15 +176,21 @@ def _leaves(element: etree._Element) -> tuple[dict[str, str], list[tuple[str, et
     while containers:
         path, parent = containers.popleft()
         for child in parent:
-            tag = child.tag
-            below = path + _RENAMED.get(tag, tag)
-            if below in _GROUPS:
+            below, is_group = _below(path, child.tag)
+            if is_group:
                 members.append((below, child))
             elif len(child):
                 containers.append((below + "/", child))
-            elif (text := (child.text or "").strip()) and below not in fields:
+            elif (text := child.text) and (text := text.strip()) and below not in fields:
                 fields[below] = text
     return fields, members
+
+
+@lru_cache(maxsize=4096)
+def _below(path: str, tag: str) -> tuple[str, bool]:
+    """Return the path of a child, and whether it is a member of a group."""
+    below = path + _RENAMED.get(tag, tag)
+    return below, below in _GROUPS
 
 
 def _header_problems(header: Mapping[str, str], name: str) -> Iterator[SourceProblem]:

@@ -27,8 +27,12 @@ _ROOT: Final = _NS + "SIF_Message"
 _VERSION: Final = re.compile(r"2\.[0-9](r[0-9]+)?")
 _TIMESTAMP: Final = re.compile(r"-?[0-9]{4,9}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,20}(Z|[+-][0-9]{2}:[0-9]{2})?")
 _ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
+# Looked for before parsing, since libxml2 would already try to open what a DOCTYPE names.
+# Possessive repeats: a long prolog costs its length once.
+_DOCTYPE: Final = re.compile(rb"(?s:(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE)")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
 _RESOURCE_LIMIT: Final = 114  # libxml2's XML_ERR_RESOURCE_LIMIT, which lxml does not name
+_LEVELS: Final = ("0", "1", "2", "3", "4")
 _MAX_TOKEN: Final = 64
 _MAX_CONTEXTS: Final = 50
 
@@ -145,7 +149,7 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
         raise NotWellFormed(
             "the XML declaration names another encoding than UTF-8: send UTF-8 and say so, or nothing", 1
         )
-    if b"<!DOCTYPE" in body and _doctype_before_root(body):
+    if b"<!DOCTYPE" in body and _DOCTYPE.match(body) is not None:
         raise NotWellFormed("the message has a DOCTYPE, which the zone never reads: leave it out")
     try:
         return etree.fromstring(body, _parser)
@@ -313,7 +317,7 @@ _ACTIONS: Final = {action.value: action for action in Action}
 
 
 def _parse_header(element: etree._Element) -> Header:
-    texts = {child.tag[_NS_LENGTH:]: child.text or "" for child in element}
+    texts = {local_name(child): child.text or "" for child in element}
     msg_id = texts.get("SIF_MsgId", "").strip()
     if not is_guid(msg_id):
         raise NotValid("SIF_Header/SIF_MsgId must be 32 upper-case hexadecimal digits without hyphens")
@@ -356,13 +360,11 @@ def _contexts(header: etree._Element) -> tuple[Context, ...]:
 
 def _security(header: etree._Element) -> tuple[int, int]:
     channel = f"{_NS}SIF_Security/{_NS}SIF_SecureChannel/{_NS}"
-    try:
-        return (
-            int(header.findtext(channel + "SIF_AuthenticationLevel") or "0"),
-            int(header.findtext(channel + "SIF_EncryptionLevel") or "0"),
-        )
-    except ValueError as error:
-        raise NotValid("SIF_Header/SIF_Security: a level must be a number from 0 to 4") from error
+    authentication = (header.findtext(channel + "SIF_AuthenticationLevel") or "0").strip()
+    encryption = (header.findtext(channel + "SIF_EncryptionLevel") or "0").strip()
+    if authentication not in _LEVELS or encryption not in _LEVELS:
+        raise NotValid("SIF_Header/SIF_Security: a level must be a number from 0 to 4")
+    return int(authentication), int(encryption)
 
 
 def _header(header: Header) -> bytes:
@@ -385,22 +387,6 @@ def _header(header: Header) -> bytes:
         f"<SIF_Header><SIF_MsgId>{header.msg_id}</SIF_MsgId><SIF_Timestamp>{header.timestamp}</SIF_Timestamp>"
         f"{security}<SIF_SourceId>{escape(header.source_id)}</SIF_SourceId>{destination}{contexts}</SIF_Header>"
     ).encode()
-
-
-def _doctype_before_root(body: bytes) -> bool:
-    # Looked for before parsing, since libxml2 would already try to open what a DOCTYPE names.
-    start = 3 if body.startswith(b"\xef\xbb\xbf") else 0
-    while True:
-        start = len(body) - len(body[start:].lstrip())
-        if body.startswith(b"<?", start):
-            end = body.find(b"?>", start)
-        elif body.startswith(b"<!--", start):
-            end = body.find(b"-->", start)
-        else:
-            return body.startswith(b"<!DOCTYPE", start)
-        if end < 0:
-            return False
-        start = body.index(b">", end) + 1
 
 
 def _wrong_root(root: etree._Element) -> str:
@@ -427,6 +413,7 @@ def _not_well_formed(error: etree.XMLSyntaxError) -> NotWellFormed:
         etree.ErrorTypes.ERR_UNDECLARED_ENTITY: "an entity that XML itself does not define",
         etree.ErrorTypes.ERR_TAG_NAME_MISMATCH: "an end tag that does not match its start tag",
         etree.ErrorTypes.ERR_TAG_NOT_FINISHED: "a tag that is not closed; the document may be cut short",
+        etree.ErrorTypes.ERR_GT_REQUIRED: "a tag that is not closed; the document may be cut short",
         etree.ErrorTypes.ERR_DOCUMENT_EMPTY: "no XML at all",
         etree.ErrorTypes.ERR_DOCUMENT_END: "more after the end of the root element, or nothing",
     }

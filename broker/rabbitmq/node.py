@@ -39,6 +39,11 @@ NODE_NAME: Final = "sifzone@localhost"
 
 log = structlog.get_logger(__name__)
 
+_ELECT: Final = (
+    "length([ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q),"
+    " ra_leaderboard:lookup_leader(element(1, amqqueue:get_pid(Q))) =:= undefined])."
+)
+"""Erlang: call an election for each quorum queue that has no leader, and say how many those were."""
 _KEEPER: Final = Path(keeper.__file__)
 _SYSTEM_FOLDERS: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK_TIMEOUT: Final = keeper.GRACE + 8.0
@@ -84,6 +89,7 @@ class PrivateNode:
         self.folder = folder.resolve()
         self.start_timeout = start_timeout
         self._scripts = scripts
+        self._had_queues = False
         self._keeper: subprocess.Popen[bytes] | None = None
         self._identity = _make_folder(self.folder)
 
@@ -134,6 +140,7 @@ class PrivateNode:
         if self.running:
             return
         began = time.monotonic()
+        self._had_queues = (self.folder / "data").exists()
         scripts = self._scripts or find_scripts()
         erlang = find_erlang()
         lock = self._lock()
@@ -147,6 +154,7 @@ class PrivateNode:
             os.close(lock)
         try:
             self._await_ready(began + self.start_timeout)
+            self._await_leaders(began + self.start_timeout)
         except BaseException:
             self.kill()
             raise
@@ -277,6 +285,19 @@ class PrivateNode:
             if time.monotonic() > deadline:
                 raise NodeError(f"RabbitMQ was not ready in {self.start_timeout:.0f} s: see {self.log_path}")
             time.sleep(0.05)
+
+    def _await_leaders(self, deadline: float) -> None:
+        """See that each quorum queue has its leader.
+
+        RabbitMQ 3.10 never elects one for a queue that is asked for it too early, as clients that connect again at once
+        do: the queue then confirms nothing, for ever and on every channel, until somebody calls the election.
+        """
+        if not self._had_queues:
+            return
+        while int(self.ctl("eval", _ELECT)):
+            if time.monotonic() > deadline:
+                raise NodeError(f"a quorum queue found no leader; {self.log_path} says why")
+            time.sleep(0.1)
 
     def _ready(self) -> bool:
         """Ask the management API, which starts before it, whether RabbitMQ listens for AMQP."""

@@ -22,7 +22,7 @@ def token(text: str) -> str:
     if len(text) <= _LONGEST and text.isprintable():
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return f"{ascii(text[:_KEPT])[1:-1]}~{digest}"
+    return f"{ascii(text[:_KEPT])[1:-1][:_KEPT]}~{digest}"
 
 
 def sentence(text: str) -> str:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,16 +175,14 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 
 def _use_wal(engine: Engine) -> None:
     """Set write-ahead logging, which the file remembers: readers and the one writer then do not wait for each other."""
-    raw = engine.raw_connection()
+    # Outside SQLAlchemy's transactions: the mode cannot change within one.
     try:
-        cursor = raw.cursor()
-        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        with closing(engine.raw_connection()) as connection:
+            (mode,) = connection.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.Error as error:
-        raise DatabaseUrlError(
-            f"{engine.url.database} is not a database that sifzone can use ({error}): name another file"
-        ) from error
-    finally:
-        raw.close()
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise DatabaseUrlError(f"{engine.url.database} is not an SQLite database: name another file") from error
+        raise _of_sqlite(f"open database {engine.url.database}", error) from error
     if mode != "wal":
         raise DatabaseUrlError(
             f"the file system of {engine.url.database} has no shared memory for SQLite's log: use a local disk"
@@ -230,14 +228,21 @@ def _upgrade(connection: Connection) -> None:
 def _ours(action: str, error: DBAPIError) -> StorageError:
     origin = error.orig
     if isinstance(origin, sqlite3.Error):
-        number = getattr(origin, "sqlite_errorcode", None)
-        passing = number is not None and (number & 0xFF) in _PASSING
-        detail = str(origin)
-    else:
-        passing = isinstance(error, OperationalError) or error.connection_invalidated
-        # Of the server's texts only those about connections and locks are sure to quote no value.
-        state = getattr(origin, "sqlstate", None) or "no SQLSTATE"
-        detail = str(origin).partition("\n")[0] if passing else f"{type(origin).__name__} ({state})"
-    if passing:
-        return StorageUnavailable(action, detail, "see that the database runs and has room, then try again")
+        return _of_sqlite(action, origin)
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        # Of the server's texts, only those about connections and locks are sure to quote no value.
+        return _unavailable(action, str(origin).partition("\n")[0])
+    return _refused(action, f"{type(origin).__name__} ({getattr(origin, 'sqlstate', None) or 'no SQLSTATE'})")
+
+
+def _of_sqlite(action: str, error: sqlite3.Error) -> StorageError:
+    number = getattr(error, "sqlite_errorcode", 0)
+    return (_unavailable if (number & 0xFF) in _PASSING else _refused)(action, str(error))
+
+
+def _unavailable(action: str, detail: str) -> StorageError:
+    return StorageUnavailable(action, detail, "see that the database runs and has room, then try again")
+
+
+def _refused(action: str, detail: str) -> StorageError:
     return StorageError(action, detail, "see that the database is sifzone's own and that this user may write to it")

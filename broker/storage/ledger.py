@@ -46,13 +46,13 @@ class LedgerWriter:
         same new audience must not wait for each other with a whole batch open. One that is left without a
         row, by a kill, does no harm.
         """
+        if len(self._audiences) > _CACHED_AUDIENCES:
+            self._audiences = {(): None}
         new = {row.audience for row in rows} - self._audiences.keys()
         if not new:
             return
         with database.write("commit audiences") as connection:
             ids = self._store(connection, {audience: _key(audience) for audience in new})
-        if len(self._audiences) > _CACHED_AUDIENCES:
-            self._audiences = {(): None, **{a: i for a, i in self._audiences.items() if a in ids}}
         self._audiences.update(ids)
 
     def append(self, connection: Connection, rows: Sequence[LedgerRow]) -> None:

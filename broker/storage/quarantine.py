@@ -35,7 +35,7 @@ class Quarantine:
         self._insert_body = Insert(dialect, tables.quarantine_body, overwrite=["key_id", "sealed"])
 
     def hold(self, connection: Connection, messages: Sequence[Held]) -> None:
-        """Keep *messages*; one held already (same message, attempt and body) is left as it is."""
+        """Keep *messages*; one held already (same message, attempt, recipient and body) is left as it is."""
         for held in sorted(messages, key=lambda message: (message.msg_id, message.source, message.attempt)):
             if self._insert_entry(connection, [_columns(held)]):
                 self._seal(connection, held.id, _ORIGINAL, held.body)
@@ -80,8 +80,10 @@ def find(connection: Connection, entry_id: str, *, lock: bool = False) -> Quaran
         NoSuchEntry: None has, or several have.
     """
     statement = _entries().where(_entry.id.startswith(token(entry_id), autoescape=True)).limit(2)
-    rows = connection.execute(statement.with_for_update(of=tables.quarantine) if lock else statement).all()
-    if len(rows) == 1 and entry_id:
+    if lock:
+        statement = statement.with_for_update(of=tables.quarantine)
+    rows = connection.execute(statement).all() if entry_id else []
+    if len(rows) == 1:
         return _read(rows[0])
     several = "several entries begin so: give more of the id" if rows else "list the entries to see their ids"
     raise NoSuchEntry(f"quarantine has no entry {token(entry_id)!r}: {several}")

@@ -96,6 +96,8 @@ class ContactLink:
 class Held:
     """One message to put into quarantine, with its body as it came.
 
+    What is unique is (source, msg_id, attempt, recipient) and the body: it is held once however often it comes.
+
     Attributes:
         id: Made by the caller: :func:`uuid.uuid4` as hexadecimal.
         findings: Each with ``path``, ``line``, ``rule`` and ``message``; never an element's value.

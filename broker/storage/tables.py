@@ -135,7 +135,7 @@ quarantine: Final = Table(
     Column("state", Text, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_at", Double, nullable=False),
-    Index("uq_quarantine_message", "msg_id", "source", "attempt", "sha256", unique=True),
+    Index("uq_quarantine_message", "msg_id", "source", "attempt", "sha256", "recipient", unique=True),
     Index("ix_quarantine_state_at", "state", "at"),
 )
 

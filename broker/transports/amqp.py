@@ -37,12 +37,11 @@ _WRITE: Final = 256 * 1024
 """Bytes of one write at most; pika copies what is left of a write that the socket did not take whole."""
 _CLOSING: Final = 2.0
 _LAST_TURNS: Final = 10  # pika ends a connection in several steps, each in a turn of its own
-_REFUSALS: Final = (
-    ConfigurationError,
-    pika.exceptions.ProbableAuthenticationError,
-    pika.exceptions.ProbableAccessDeniedError,
-    pika.exceptions.AuthenticationError,
-)
+_REFUSALS: Final = ("ConnectionClosedByBroker: (403)", "ConnectionClosedByBroker: (530)")
+"""How RabbitMQ refuses a login (403) and a virtual host (530), as pika writes it into its errors of connecting.
+
+The classes of those errors do not tell, since pika also guesses them from a connection that broke off at that moment.
+"""
 _COMMAND_INVALID: Final = 503  # among others, an exchange type that no plugin brings
 
 
@@ -52,7 +51,7 @@ class AmqpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str = Field(repr=False, description="amqp:// or amqps://, with login, password and virtual host.")
-    prefetch: int = Field(default=500, ge=1, le=5000, description="Unacknowledged messages at most, over all queues.")
+    prefetch: int = Field(default=500, ge=1, le=5000, description="Unacknowledged messages at most, of each queue.")
     heartbeat: timedelta = Field(
         default=timedelta(seconds=5),
         ge=timedelta(seconds=1),
@@ -127,6 +126,7 @@ class _AmqpLink:
         self._consumers = 0
         self._agreed = 0
         self._channel: Any = None
+        self._setting_up: _Declaring | None = None
         self.reader = Reader(CHANNEL, first_tag, self._on_confirm, self._on_other)
         self._loop = _Loop()
         self._connection = _Connection(parameters, self._loop, self)
@@ -146,7 +146,7 @@ class _AmqpLink:
         heartbeat, patience = _seconds(self._settings.heartbeat), _seconds(self._settings.connect_timeout)
         if now - self.heard_at > (2 * heartbeat if self.ready else patience):
             self._end(pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ was silent for too long"))
-        elif not self.ready and now - self.started_at > patience + _seconds(self._settings.publish_deadline):
+        elif not self.ready and now - self._moved_at() > patience + _seconds(self._settings.publish_deadline):
             self._end(pika.exceptions.AMQPHeartbeatTimeout("RabbitMQ did not answer while connecting"))
 
     def declare(self, things: Sequence[Thing]) -> Declaring:
@@ -197,6 +197,10 @@ class _AmqpLink:
         """The connection or its channel could not be made, or ended."""
         self._end(error)
 
+    def _moved_at(self) -> float:
+        """Return when setting up last came nearer to its end."""
+        return self.started_at if self._setting_up is None else max(self.started_at, self._setting_up.moved_at)
+
     def _end(self, error: Exception) -> None:
         self.loss = self.loss or _loss(error)
 
@@ -209,7 +213,7 @@ class _AmqpLink:
         channel.confirm_delivery(_do_nothing, callback=self._on_confirm_mode)
 
     def _on_confirm_mode(self, _answer: Any) -> None:
-        _Declaring(self._connection, self._wanted[0], self._on_declared)
+        self._setting_up = _Declaring(self._connection, self._wanted[0], self._on_declared)
 
     def _on_declared(self, loss: Loss | None) -> None:
         queues = self._wanted[1]
@@ -256,6 +260,7 @@ class _Declaring:
     def __init__(self, connection: Any, things: Sequence[Thing], on_done: Callable[[Loss | None], Any]) -> None:
         self.done = False
         self.loss: Loss | None = None
+        self.moved_at = time.monotonic()
         self._things, self._left, self._on_done = things, len(things), on_done
         self._channel: Any = None
         if things:
@@ -277,6 +282,7 @@ class _Declaring:
 
     def _on_one(self, _answer: Any) -> None:
         self._left -= 1
+        self.moved_at = time.monotonic()
         if not self._left:
             self._channel.close()
 
@@ -384,7 +390,11 @@ def _parameters(settings: AmqpSettings) -> pika.ConnectionParameters:
 def _loss(error: Any) -> Loss:
     closed = isinstance(error, pika.exceptions.ChannelClosed | pika.exceptions.ConnectionClosed)
     detail = f"{error.reply_code} {error.reply_text}" if closed else str(error) or repr(error)
-    return Loss(type(error).__name__, detail, isinstance(error, _REFUSALS), error)
+    refused = isinstance(error, ConfigurationError | pika.exceptions.AuthenticationError) or (
+        isinstance(error, pika.exceptions.ProbableAuthenticationError | pika.exceptions.ProbableAccessDeniedError)
+        and any(words in detail for words in _REFUSALS)
+    )
+    return Loss(type(error).__name__, detail, refused, error)
 
 
 def _seconds(duration: timedelta) -> float:

@@ -6,7 +6,7 @@ Whoever calls anything but the plainly public methods holds :attr:`MemoryBroker.
 import re
 import threading
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -39,6 +39,7 @@ class Session:
     next_tag: int
     inbox: list[Incoming] = field(default_factory=list)
     unacked: dict[int, tuple["_QueueState", _Stored]] = field(default_factory=dict)
+    handed_over: Counter[str] = field(default_factory=Counter)  # unacknowledged, by queue
     ended: str = ""
 
 
@@ -57,11 +58,11 @@ class _QueueState:
         """Return who gets the next message; with a single active consumer, the one that came first or nobody."""
         if self.arguments.get("x-single-active-consumer") is True:
             first = self.consumers[0] if self.consumers else None
-            return first if first is not None and len(first.unacked) < first.prefetch else None
+            return first if first is not None and first.handed_over[self.name] < first.prefetch else None
         for _ in range(len(self.consumers)):
             session = self.consumers[0]
             self.consumers.rotate(-1)
-            if len(session.unacked) < session.prefetch:
+            if session.handed_over[self.name] < session.prefetch:
                 return session
         return None
 
@@ -178,6 +179,7 @@ class MemoryBroker:
         touched = []
         for handed in [t for t in session.unacked if t <= tag]:
             queue, _ = session.unacked.pop(handed)
+            session.handed_over[queue.name] -= 1
             touched.append(queue)
         self._dispatch_all(touched)
 
@@ -185,6 +187,7 @@ class MemoryBroker:
         """Dead-letter this message of *session*."""
         if tag in session.unacked:
             queue, stored = session.unacked.pop(tag)
+            session.handed_over[queue.name] -= 1
             self._dead_letter(queue, stored, "rejected")
             self._dispatch(queue)
 
@@ -222,6 +225,7 @@ class MemoryBroker:
         while queue.ready and (session := queue.next_consumer()) is not None:
             stored = queue.ready.popleft()
             session.unacked[session.next_tag] = (queue, stored)
+            session.handed_over[queue.name] += 1
             session.inbox.append(_incoming(queue.name, stored, session.next_tag))
             session.next_tag += 1
             self.changed.notify_all()

@@ -4,7 +4,7 @@ Nobody in care is among them, except the pupil whose care authority nobody enter
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from deploy.demo.authority import AUTHORITY, ordinary
@@ -38,12 +38,18 @@ class Fault:
     place: int
     name: str
     typed: dict[str, str]
-    effects: tuple[Effect, ...] = field(default=())
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def of_contact(self) -> bool:
+        """Whether it is in what the school knows of the pupil's first contact."""
+        return not self.typed.keys().isdisjoint(("contact_order", "relationship"))
 
 
 _NO_LEARNER: Final = (Effect("LearnerPersonal", "mapping", "refuse"),)
 _LEARNER_WITHOUT: Final = (Effect("LearnerPersonal", "mapping", "warn"),)
 _NO_ENROLMENT: Final = (Effect("LearnerSchoolEnrolment", "mapping", "refuse"),)
+_CONTACT_WITHOUT: Final = (Effect("LearnerContact", "mapping", "warn"),)
 _CONTACT_REFUSED: Final = (Effect("LearnerContact", "zone", "refuse"),)
 
 FAULTS: Final = (
@@ -53,8 +59,8 @@ FAULTS: Final = (
     Fault("8209902", 8, "sex-code-unknown", {"sex": "X"}, _LEARNER_WITHOUT),
     Fault("8209902", 60, "care-authority-missing", {"in_care": "true", "care_authority": ""}, _LEARNER_WITHOUT),
     Fault("8209902", 110, "enrolment-status-unknown", {"enrolment_status": "Z"}, _LEARNER_WITHOUT + _NO_ENROLMENT),
-    Fault("8209902", 140, "contact-order-99", {"contact_order": "99"}, _CONTACT_REFUSED),
-    Fault("8209902", 175, "relationship-missing", {"relationship": ""}, (Effect("LearnerContact", "mapping", "warn"),)),
+    Fault("8209902", 140, "contact-order-99", {"contact_order": "99"}, _CONTACT_WITHOUT),
+    Fault("8209902", 175, "relationship-missing", {"relationship": ""}, _CONTACT_WITHOUT),
     Fault("8209903", 15, "forename-missing", {"forename": ""}, _NO_LEARNER),
     Fault("8209903", 55, "birth-date-impossible", {"birth": "31/02/2013"}, _NO_LEARNER),
     Fault("8209903", 95, "entry-date-impossible", {"entry": "00/09/2025"}, _NO_ENROLMENT),

@@ -42,9 +42,17 @@ class Export:
         return next(path for path in self.files if path.endswith(("pupils.csv", ".xml")))
 
     def position(self, number: int) -> str:
-        """Return where the pupil with this admission number stands in the file, in the words of the connectors."""
+        """Return where the pupil with this admission number stands in that file, in the words of the connectors."""
         place = next(i for i, pupil in enumerate(self.order) if pupil.number == number)
         return f"row {place + 2}" if self.pupil_file.endswith(".csv") else f"pupil {place + 1}"
+
+    def place(self, fault: Fault, pupil: Pupil) -> tuple[str, str]:
+        """Return the file in which a fault stands, and where in it."""
+        contacts = "reports/contacts.csv"
+        if not fault.of_contact or contacts not in self.files:
+            return self.pupil_file, self.position(pupil.number)
+        before = self.order[: next(i for i, other in enumerate(self.order) if other.number == pupil.number)]
+        return contacts, f"row {sum(len(p.contacts) for p in before if p.shown('upn', p.upn)) + 2}"
 
 
 def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict[str, Any]:
@@ -131,11 +139,12 @@ def _refuses(fault: Fault, *objects: str) -> bool:
 
 def _faults(school: School, export: Export) -> Iterable[dict[str, Any]]:
     for fault, pupil in faulty(school, FAULTS):
+        file, position = export.place(fault, pupil)
         yield {
             "school": school.establishment,
             "name": fault.name,
-            "file": export.pupil_file,
-            "position": export.position(pupil.number),
+            "file": file,
+            "position": position,
             "upn": pupil.upn,
             "effects": [asdict(effect) for effect in fault.effects],
         }

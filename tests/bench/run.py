@@ -6,6 +6,7 @@ LearnerPersonal events, cuts them to 2 views, publishes them to 3 (or 30) recipi
 
 import argparse
 import json
+import logging
 import shutil
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from broker.logs import configure_logging
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import (
     BROKER_LOGIN,
@@ -78,8 +80,7 @@ class Bench:
         url = self._node.amqp_url(vhost)
         agents = [AgentId("raw-in"), AgentId("raw-out")]
         with AmqpTransport(AmqpSettings(url=url)) as transport:
-            for agent in agents:
-                transport.declare(agent_topology(agent))
+            transport.declare(_topology(agents))
             bodies = [("", agent_queue(agents[0]), msg_id, body) for msg_id, _, body in self._events]
             _fill(transport, bodies, "")
         seconds = forward_raw(url, agent_queue(agents[0]), agent_queue(agents[1]), len(self._events))
@@ -219,6 +220,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds; each runs everything once (default 3)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON on standard output")
     options = parser.parse_args()
+    configure_logging(level=logging.WARNING)
     runs: dict[str, list[Measured]] = {"raw": [], "worker": [], "30 recipients": [], "2 workers": []}
     with (
         tempfile.TemporaryDirectory(prefix="sifzone-bench-") as name,

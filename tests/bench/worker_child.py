@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from broker import pipeline, views, worker
+from broker.logs import configure_logging
 from broker.settings import load_zone
 from broker.storage import open_store
 from broker.transports.amqp import AmqpSettings, AmqpTransport
@@ -56,6 +57,7 @@ class Stages:
 def main() -> None:
     """Work on the given partitions until nothing comes for a while."""
     folder, url, partitions, profile = sys.argv[1:]
+    configure_logging()  # standard output is for the figures
     zone = load_zone(Path(folder))
     stages = Stages()
     with open_store(zone.database_url, zone.key_file) as store, AmqpTransport(AmqpSettings(url=url)) as transport:

@@ -168,7 +168,7 @@ class Receiver(threading.Thread):
         super().__init__(daemon=True)
         self._zone = zone
         self.received: Mapping[AgentId, Received] = {agent: Received() for agent in RECIPIENTS}
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def count(self) -> int:
         """Return how many different messages have reached the recipient that has fewest."""
@@ -176,7 +176,7 @@ class Receiver(threading.Thread):
 
     def stop(self) -> None:
         """Stop and wait until stopped."""
-        self._stop.set()
+        self._ended.set()
         self.join(20)
 
     def run(self) -> None:
@@ -185,7 +185,7 @@ class Receiver(threading.Thread):
         for agent in RECIPIENTS:
             transports[agent] = AmqpTransport(AmqpSettings(url=read_url(self._zone.credentials(agent))))
             transports[agent].consume([agent_queue(agent)])
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             for agent, transport in transports.items():
                 self._take(transport, self.received[agent])
         for transport in transports.values():

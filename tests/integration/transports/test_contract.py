@@ -1,5 +1,6 @@
 """What every transport promises, in memory and over RabbitMQ alike."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
@@ -22,7 +23,7 @@ from broker.protocol.topology import (
     intake_queue,
     zone_topology,
 )
-from broker.transports import Incoming, Outgoing, PublishRefused, Refusal, Transport, TransportLost
+from broker.transports import HeaderValue, Incoming, Outgoing, PublishRefused, Refusal, Transport, TransportLost
 from tests.integration.transports.worlds import World, poll_until, receive, receive_nothing_more, settle
 
 ANNA, BELLE, CARA = AgentId("anna"), AgentId("belle"), AgentId("cara")
@@ -63,7 +64,9 @@ def lose(world: World, transport: Transport) -> None:
 
 
 def test_what_is_published_arrives_whole_and_in_order(admin: Transport) -> None:
-    headers = MappingProxyType({"object": "LearnerPersonal", "part": 3, "last": True, "first": False, "öre": "ß"})
+    headers: Mapping[str, HeaderValue] = MappingProxyType(
+        {"object": "LearnerPersonal", "part": 3, "last": True, "first": False, "öre": "ß"}
+    )
     admin.consume([agent_queue(ANNA)])
     sent = [b"<first/>", b"", b"y" * 300_000, bytes(range(256)), b"<last/>"]
     for number, body in enumerate(sent):
@@ -339,6 +342,19 @@ def test_no_more_than_the_prefetch_is_handed_over(world: World, admin: Transport
     assert receive_nothing_more(reader)
     reader.ack(received[-1].tag)
     assert bodies(receive(reader, 2)) == [b"3", b"4"]
+
+
+def test_the_prefetch_is_each_queue_s_own(world: World, admin: Transport) -> None:
+    reader = world.connect("reader", prefetch=2)
+    reader.consume([agent_queue(ANNA), agent_queue(BELLE)])
+    for number in range(3):
+        admin.publish(to(ANNA, b"%d" % number))
+        admin.publish(to(BELLE, b"%d" % number))
+    settle(admin, 6)
+
+    received = receive(reader, 4)
+    assert sorted(message.queue for message in received) == [agent_queue(ANNA)] * 2 + [agent_queue(BELLE)] * 2
+    assert receive_nothing_more(reader)
 
 
 @pytest.mark.usefixtures("admin")

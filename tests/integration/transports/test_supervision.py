@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import pika
+import pika.frame
+import pika.spec
 import pytest
 import structlog
 from cryptography import x509
@@ -20,9 +23,9 @@ from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import DELIVERY, Exchange, Topology, agent_queue, agent_topology, zone_topology
 from broker.rabbitmq import Management, PrivateNode
-from broker.transports import AmqpSettings, AmqpTransport, Outgoing, TransportLost
+from broker.transports import AmqpSettings, AmqpTransport, Incoming, Outgoing, TransportLost
 from tests.integration.transports.proxy import Proxy
-from tests.integration.transports.worlds import EVERYTHING, PATIENCE, poll_until, receive, settle, through
+from tests.integration.transports.worlds import EVERYTHING, poll_until, receive, settle, through
 
 ANNA = AgentId("anna")
 TO_ANNA = Outgoing(DELIVERY, ANNA, b"<x/>", "M")
@@ -78,7 +81,7 @@ def open_zone(transport: AmqpTransport) -> None:
     transport.consume([agent_queue(ANNA)])
 
 
-def await_loss(transport: AmqpTransport, match: str = "") -> None:
+def await_loss(transport: AmqpTransport, match: str | None = None) -> None:
     """Poll until a loss is told."""
     with pytest.raises(TransportLost, match=match):
         poll_until(transport, lambda: False)
@@ -86,12 +89,11 @@ def await_loss(transport: AmqpTransport, match: str = "") -> None:
 
 def assert_works(transport: AmqpTransport) -> None:
     """Publish to anna and receive it."""
-    settle(transport, transport.publish(Outgoing(DELIVERY, ANNA, b"<again/>", "AGAIN")))
-    until = time.monotonic() + PATIENCE
-    came = receive(transport, 1)
-    while all(message.message_id != "AGAIN" for message in came) and time.monotonic() < until:
-        came += transport.poll(0.2)
-    assert came[-1].message_id == "AGAIN"
+    came: list[Incoming] = []
+    number = transport.publish(Outgoing(DELIVERY, ANNA, b"<again/>", "AGAIN"))
+    assert poll_until(
+        transport, lambda: transport.confirmed >= number and "AGAIN" in {message.message_id for message in came}, came
+    )
     transport.ack(came[-1].tag)
     transport.poll(0)
     assert transport.refusals() == []
@@ -253,10 +255,15 @@ def test_an_exchange_type_without_plugin_is_told_with_a_remedy(transport: AmqpTr
     assert_works(transport)
 
 
+START = pika.frame.Method(0, pika.spec.Connection.Start(server_properties={})).marshal()
+
+
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b"\x01\x00\x00\x00\x00\x00\x04abcd\xce"]
+    "answer",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b"\x01\0\0\0\0\0\x04abcd\xce", START, b""],
+    ids=["http", "other version", "no method", "breaks off at the login", "nothing"],
 )
-def test_a_peer_that_is_no_rabbitmq_is_a_loss(answer: bytes) -> None:
+def test_a_peer_that_does_not_speak_amqp_to_the_end_is_a_loss(answer: bytes) -> None:
     def serve() -> None:
         while True:
             try:

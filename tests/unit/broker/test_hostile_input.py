@@ -3,11 +3,12 @@
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from broker.protocol.envelope import MAX_MESSAGE_BYTES, NAMESPACE, parse_document, parse_message
+from broker.protocol.envelope import MAX_MESSAGE_BYTES, NAMESPACE, event_objects, parse_document, parse_message
 from broker.protocol.errors import NotValid, NotWellFormed, ZoneError
 from tests.unit.broker.builders import MSG_ID, add_personal
 
@@ -178,12 +179,10 @@ def test_another_root_is_refused_with_what_is_wanted(body: bytes, says: str) -> 
     ],
     ids=["message id", "action", "version", "tag", "attribute", "element before the header"],
 )
-def test_no_refusal_repeats_what_the_message_holds(spoil: object) -> None:
-    assert callable(spoil)
+def test_no_refusal_repeats_what_the_message_holds(spoil: Callable[[bytes], bytes]) -> None:
+    body = spoil(BODY)
     with pytest.raises(ZoneError) as caught:
-        from broker.protocol.envelope import event_objects
-
-        event_objects(parse_message(spoil(BODY)))
+        event_objects(parse_message(body))
 
     assert not re.search(SECRET, str(caught.value), re.IGNORECASE)
     assert caught.value.__cause__ is None

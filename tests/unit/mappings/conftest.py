@@ -44,7 +44,7 @@ def record_of(values: Mapping[str, Any], parent: Record | None = None) -> Record
     return record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ref_ids() -> HashedRefIds:
     return HashedRefIds()
 
@@ -54,7 +54,7 @@ def kept() -> type[Kept]:
     return Kept
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def read_record() -> Callable[[str], Record]:
     return lambda name: record_of(json.loads((DATA / f"{name}.json").read_text("utf-8")))
 

@@ -32,6 +32,7 @@ from mappings.converters import converter
         ("email", "office@thornwick.example.org", "office@thornwick.example.org"),
         ("number", "1,024", "1024"),
         ("number", "007", "7"),
+        ("between:1-10", "010", "10"),
         ("digits", "a 01-2", "012"),
         ("nc-year", "Year 9", "9"),
         ("nc-year", "09", "9"),
@@ -66,6 +67,9 @@ def test_a_converter_returns_the_right_form(name: str, value: str, result: str) 
         ("email", "none"),
         ("number", "1.5"),
         ("number", "²"),
+        ("number", "9999999999999999999"),
+        ("between:20-30", "19"),
+        ("between:20-30", "31"),
         ("digits", "none"),
     ],
 )

@@ -280,6 +280,17 @@ def test_a_pick_is_the_member_that_agrees_with_the_record(inward: Make, ref_ids:
     assert _texts(translation, "UPNAllocationDate") == ["2026-09-02"]
 
 
+def test_a_field_of_a_pick_is_reported_by_its_place_in_the_source(inward: Make, ref_ids: RefIds) -> None:
+    mapping = inward(
+        LEARNER.replace("[fields]", '[pick.stay]\nfrom = "Schools"\n[fields]\n"UPNAllocationDate" = "stay:Entry"')
+    )
+    stay = Record("line 9", {"Entry": "soon"})
+
+    translation = mapping.translate(Record("row 1", {"UPN": "X", "Surname": "Vexley"}, {"Schools": (stay,)}), ref_ids)
+
+    assert _one(translation).source == "Schools/Entry"
+
+
 def test_a_converter_that_fails_costs_only_its_field(
     inward: Make, ref_ids: RefIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,7 +138,8 @@ def _quarantine() -> None:
         sa.Column("changed_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_quarantine"),
     )
-    op.create_index("uq_quarantine_message", "quarantine", ["msg_id", "source", "attempt", "sha256"], unique=True)
+    message = ["msg_id", "source", "attempt", "sha256", "recipient"]
+    op.create_index("uq_quarantine_message", "quarantine", message, unique=True)
     op.create_index("ix_quarantine_state_at", "quarantine", ["state", "at"])
     op.create_table(
         "quarantine_body",
