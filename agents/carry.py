@@ -96,7 +96,7 @@ class Carrier:
             sent = self._publish(transport)
             incoming = transport.poll(wait)
         except TransportLost as error:
-            log.warning("zone_lost", agent=self._settings.id, reason=type(error).__name__, waiting=self._spool.count())
+            log.warning("zone_lost", reason=type(error).__name__, waiting=self._spool.count())
             self._outbox.lost()
             if not self.registered:
                 self._register_again = 0.0
@@ -179,6 +179,7 @@ class Carrier:
                 else:
                     for event in event_objects(message):
                         self._inbox.apply(db, event)
+                    self._inbox.changed(db)
             for failure in failed:
                 self._inbox.failed(db, failure)
                 log.error("message_failed", msg_id=failure.msg_id, kind=failure.kind, reason=failure.reason)
@@ -219,11 +220,10 @@ class Carrier:
             self.registered = ack.category is None
             self.refusal = "" if self.registered else ack.description
             if self.registered:
-                log.info("registered", agent=self._settings.id)
+                log.info("registered")
             else:
                 log.error(
                     "not_registered",
-                    agent=self._settings.id,
                     category=ack.category,
                     code=ack.code,
                     reason=ack.description,

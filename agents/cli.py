@@ -55,7 +55,7 @@ def run(
     Exit code 0: it ended as asked. 1: it did not, or with --once a file could not be read. 2: its file is wrong.
     """
     with _explained(), Agent.from_file(file) as agent, _shown_progress() as progress:
-        configure_logging(agent.settings.id)
+        configure_logging()
         limits = Limits(timedelta(seconds=idle), timedelta(seconds=patience))
         agent.run(once=once, limits=limits, progress=progress)
         if once and not agent.all_read():

@@ -6,6 +6,7 @@ All that one batch brings is written in one transaction, before any of it is ack
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
@@ -73,6 +74,11 @@ class Inbox:
         xml = etree.tostring(element, with_tail=False)
         db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (*key, xml))
 
+    @staticmethod
+    def changed(db: sqlite3.Connection) -> None:
+        """Note that kept objects have changed, so that the target is written again."""
+        db.execute("INSERT INTO meta VALUES ('changes', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1")
+
     def failed(self, db: sqlite3.Connection, message: Failed) -> None:
         """Keep a message that could not be handled, with the reason."""
         db.execute(
@@ -96,8 +102,16 @@ class KeptObjects:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        # Rows of one table look up the same few schools, groups and terms again and again.
+        self.get = lru_cache(maxsize=5_000)(self._get)
 
-    def get(self, object_type: str, ref_id: str) -> etree._Element | None:
+    @property
+    def changes(self) -> int:
+        """How often objects have changed since the agent began; equal numbers mean equal objects."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'changes'").fetchone()
+        return int(row[0]) if row else 0
+
+    def _get(self, object_type: str, ref_id: str) -> etree._Element | None:
         """Return an object, or None when it is not here."""
         row = self._db.execute(
             "SELECT xml FROM objects WHERE object_type = ? AND ref_id = ?", (object_type, ref_id)

@@ -6,8 +6,8 @@ import sys
 import structlog
 
 
-def configure_logging(agent: str) -> None:
-    """Send structlog to standard error, the agent's id on each line."""
+def configure_logging() -> None:
+    """Send structlog to standard error."""
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(sort_keys=True)
     )
@@ -19,10 +19,9 @@ def configure_logging(agent: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is when a line is written
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    structlog.contextvars.bind_contextvars(agent=agent)
 
 
 __all__ = ["configure_logging"]

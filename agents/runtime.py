@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +99,7 @@ class Runtime:
             ConfigurationError: The zone refuses the login, or there is no such virtual host.
         """
         work = _Work()
-        thread = threading.Thread(target=self._work, args=(work,), name="sources", daemon=True)
+        thread = _thread(self._work, work)
         with _stopped_by_signals(self.stop), connect() as transport:
             thread.start()
             try:
@@ -113,7 +114,7 @@ class Runtime:
                 thread.join()
         if work.error is not None:
             raise work.error
-        log.info("stopped", agent=self._settings.id, waiting=self.spool.count())
+        log.info("stopped", waiting=self.spool.count())
 
     def run_once(self, connect: Connect, limits: Limits = DEFAULT_LIMITS) -> None:
         """Read every source, publish all, receive until the queue is silent, write the target, and return.
@@ -123,7 +124,7 @@ class Runtime:
             ConfigurationError: See :meth:`run`.
         """
         work = _Work()
-        thread = threading.Thread(target=self._scan_all, args=(work,), name="sources", daemon=True)
+        thread = _thread(self._scan_all, work)
         with _stopped_by_signals(self.stop), connect() as transport:
             thread.start()
             try:
@@ -221,23 +222,26 @@ class Runtime:
         if self._parts.target is None:
             return
         with self._store.snapshot() as db:
-            changes = int(db.execute("SELECT count(*) FROM inbox").fetchone()[0])
-            if changes == self._written:
+            objects = KeptObjects(db)
+            if objects.changes == self._written:
                 return
             try:
-                written = self._parts.target.write(KeptObjects(db))
+                written = self._parts.target.write(objects)
             except TargetError as error:
-                log.error("target_not_written", agent=self._settings.id, reason=str(error))
+                log.error("target_not_written", reason=str(error))
                 return
-        self._written = changes
+            self._written = objects.changes
         self._note_written(written)
 
     def _note_written(self, written: Written) -> None:
         if not written.changed:
             return
-        log.info(
-            "target_written", agent=self._settings.id, counts=dict(written.counts), left_out=dict(written.left_out)
-        )
+        log.info("target_written", counts=dict(written.counts), left_out=dict(written.left_out))
+
+
+def _thread(task: Callable[[_Work], None], work: _Work) -> threading.Thread:
+    """Return a thread that logs with the same bound facts as this one."""
+    return threading.Thread(target=copy_context().run, args=(task, work), name="sources", daemon=True)
 
 
 def _unfinished(agent: str, registered: bool, waiting: int) -> str:

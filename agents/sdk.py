@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
 from lxml import etree
+from pydantic import ValidationError
 
 from agents.carry import Event, Handler
 from agents.files import FileLedger
@@ -13,11 +15,11 @@ from agents.inbox import Failed, Inbox, KeptObjects
 from agents.parts import make_parts
 from agents.runtime import DEFAULT_LIMITS, Connect, Limits, Runtime
 from agents.scan import Progress
-from agents.settings import AgentSettings, read_settings, zone_url
+from agents.settings import AgentSettings, explain, read_settings, zone_url
 from agents.spool import Refused, Spool
 from agents.store import Store
 from broker.protocol.envelope import Action, local_name
-from broker.protocol.errors import UnknownObject
+from broker.protocol.errors import ConfigurationError, UnknownObject
 from broker.protocol.identifiers import MsgId
 from broker.transports import AmqpSettings, AmqpTransport
 from broker.transports.contract import Transport
@@ -118,10 +120,11 @@ class Agent:
         self._store.hold()
         handlers = {name: tuple(found) for name, found in self._handlers.items()}
         self._runtime = Runtime(self.settings, self._parts, self._store, handlers, progress)
-        if once:
-            self._runtime.run_once(self._connect, limits)
-        else:
-            self._runtime.run(self._connect)
+        with structlog.contextvars.bound_contextvars(agent=self.settings.id):
+            if once:
+                self._runtime.run_once(self._connect, limits)
+            else:
+                self._runtime.run(self._connect)
 
     @contextmanager
     def received(self) -> Iterator[KeptObjects]:
@@ -168,7 +171,19 @@ def connect_amqp(settings: AgentSettings) -> Transport:
     Raises:
         ConfigurationError: The URL is missing or cannot be used.
     """
-    return AmqpTransport(AmqpSettings(url=zone_url(settings), name=f"sifzone agent {settings.id}"))
+    return AmqpTransport(_amqp_settings(settings))
+
+
+def _amqp_settings(settings: AgentSettings) -> AmqpSettings:
+    try:
+        return AmqpSettings(
+            url=zone_url(settings),
+            ca_file=settings.ca_file and settings.folder / settings.ca_file,
+            certificate_file=settings.certificate_file and settings.folder / settings.certificate_file,
+            name=f"sifzone agent {settings.id}",
+        )
+    except ValidationError as error:
+        raise ConfigurationError(explain(str(settings.file), error, AmqpSettings)) from None
 
 
 __all__ = ["Agent", "Event", "connect_amqp"]

@@ -60,11 +60,16 @@ class SourceSettings(BaseModel):
     connector: str = Field(description="Name of the connector that reads the files, for example ctf.")
     path: str = Field(min_length=1, description="File or pattern, relative to the agent's file: exports/*.xml.")
     mapping: tuple[str, ...] = Field(min_length=1, description="Mappings by library name or as a file.")
-    every: Duration = Field(timedelta(minutes=15), description="How often to look, besides when a file arrives.")
-    complete: bool = Field(
-        False, description="The newest file is the whole picture: what is no longer in it is deleted or emptied."
+    every: Duration = Field(
+        default=timedelta(minutes=15), description="How often to look, besides when a file arrives."
     )
-    max_deletes: Percent = Field(0.10, description="Largest part of what was published that one file may delete.")
+    complete: bool = Field(
+        default=False,
+        description="The newest file is the whole picture: what is no longer in it is deleted or emptied.",
+    )
+    max_deletes: Percent = Field(
+        default=0.10, description="Largest part of what was published that one file may delete."
+    )
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -78,9 +83,9 @@ class TargetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     connector: str = Field(description="Name of the connector that writes, for example oneroster or inbox.")
-    path: str | None = Field(None, description="Folder to write to, relative to the agent's file.")
-    mapping: tuple[str, ...] = Field((), description="Mappings by library name or as a file.")
-    every: Duration = Field(timedelta(seconds=5), description="How often to write, when something has changed.")
+    path: str | None = Field(default=None, description="Folder to write to, relative to the agent's file.")
+    mapping: tuple[str, ...] = Field(default=(), description="Mappings by library name or as a file.")
+    every: Duration = Field(default=timedelta(seconds=5), description="How often to write, when something has changed.")
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -94,14 +99,24 @@ class AgentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     id: Annotated[AgentId, BeforeValidator(_id)] = Field(description="SIF_SourceId and login in the zone.")
-    name: str = Field("", max_length=64, description="What people call it; its id when empty.")
-    zone: SecretStr | None = Field(None, description="AMQP URL with login, for example amqps://login:...@host/zone.")
-    credentials: Path | None = Field(None, description="TOML file with url = ..., readable by its owner alone.")
-    state: Path | None = Field(None, description="Folder of spool, inbox and key; .<id> beside the file when left out.")
-    sources: tuple[SourceSettings, ...] = Field((), alias="source")
-    target: TargetSettings | None = Field(None)
-    inbox_keep: Duration = Field(timedelta(days=30), description="How long ids of handled messages are remembered.")
-    settle: Duration = Field(timedelta(seconds=1), description="A file unchanged for so long has arrived whole.")
+    name: str = Field(default="", max_length=64, description="What people call it; its id when empty.")
+    zone: SecretStr | None = Field(
+        default=None, description="AMQP URL with login, for example amqps://login:...@host/zone."
+    )
+    credentials: Path | None = Field(default=None, description="TOML file with url = ..., readable by its owner alone.")
+    ca_file: Path | None = Field(default=None, description="Certificates to trust, PEM; the system's when left out.")
+    certificate_file: Path | None = Field(default=None, description="The agent's certificate and key, PEM.")
+    state: Path | None = Field(
+        default=None, description="Folder of spool, inbox and key; .<id> beside the file when left out."
+    )
+    sources: tuple[SourceSettings, ...] = Field(default=(), alias="source")
+    target: TargetSettings | None = Field(default=None)
+    inbox_keep: Duration = Field(
+        default=timedelta(days=30), description="How long ids of handled messages are remembered."
+    )
+    settle: Duration = Field(
+        default=timedelta(seconds=1), description="A file unchanged for so long has arrived whole."
+    )
     file: Path = Field(exclude=True)
 
     @property
@@ -116,7 +131,8 @@ class AgentSettings(BaseModel):
 
     def pattern(self, source: SourceSettings) -> Path:
         """Return the absolute path, perhaps with wildcards in its last part, of a source."""
-        return self.folder / source.path
+        path = self.folder / source.path
+        return path.parent.resolve() / path.name  # as a watch of the folder names it
 
     def target_path(self) -> Path | None:
         """Return the absolute folder of the target; None when it has none."""

@@ -106,7 +106,7 @@ def learners_table(objects: KeptObjects) -> Table:
 
 
 def objects_json(objects: Objects, schema: SchemaSet) -> Iterator[str]:
-    """Yield every object as one line of JSON: ``@name`` for attributes, lists where an element is there more than once."""
+    """Yield every object as a line of JSON: ``@name`` for attributes, a list where there are several of an element."""
     for object_type in schema.objects:
         for element in objects.all(object_type):
             yield json.dumps({"object": object_type, "content": _plain(element)}, ensure_ascii=False)

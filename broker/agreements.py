@@ -116,7 +116,9 @@ def parse_agreement(text: bytes, name: str) -> Agreement:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{name}: not a TOML file: {error}") from error
     except ValidationError as error:
-        raise ConfigurationError(f"{name}: " + "; ".join(validation_problems(error, _AgreementFile, _ObjectShare))) from error
+        raise ConfigurationError(
+            f"{name}: " + "; ".join(validation_problems(error, _AgreementFile, _ObjectShare))
+        ) from error
     problems = [*_share_problems(content), *_date_problems(content)]
     if problems:
         raise ConfigurationError(f"{name}: " + "; ".join(problems))

@@ -25,9 +25,13 @@ class CsvOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoding: Literal["auto", "utf-8", "cp1252"] = Field("auto", description="auto: UTF-8, else Windows (cp1252).")
-    delimiter: Literal["auto", ",", ";", "\t", "|"] = Field("auto", description="auto: as the heading row has it.")
-    max_bytes: Annotated[int, Field(ge=1)] = Field(1 << 30, description="Largest file that is read, in bytes.")
+    encoding: Literal["auto", "utf-8", "cp1252"] = Field(
+        default="auto", description="auto: UTF-8, else Windows (cp1252)."
+    )
+    delimiter: Literal["auto", ",", ";", "\t", "|"] = Field(
+        default="auto", description="auto: as the heading row has it."
+    )
+    max_bytes: Annotated[int, Field(ge=1)] = Field(default=1 << 30, description="Largest file that is read, in bytes.")
 
 
 class CsvSource:

@@ -52,7 +52,7 @@ class CtfOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_bytes: Annotated[int, Field(ge=1)] = Field(1 << 30, description="Largest file that is read, in bytes.")
+    max_bytes: Annotated[int, Field(ge=1)] = Field(default=1 << 30, description="Largest file that is read, in bytes.")
 
 
 class CtfSource:
@@ -181,7 +181,7 @@ def _leaves(element: etree._Element) -> tuple[dict[str, str], list[tuple[str, et
                 members.append((below, child))
             elif len(child):
                 containers.append((below + "/", child))
-            elif (text := child.text) and (text := text.strip()) and below not in fields:
+            elif (text := (child.text or "").strip()) and below not in fields:
                 fields[below] = text
     return fields, members
 

@@ -51,9 +51,10 @@ def agent_url(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
 @pytest.fixture
 def mis_file(tmp_path: Path) -> Path:
     """The file of a school's agent that reads exports/*.xml."""
-    file = tmp_path / "mis.toml"
+    file = tmp_path / "agents" / "mis.toml"
+    file.parent.mkdir()
     file.write_text(
-        'id = "mis-1"\nsettle = "0s"\n[source]\nconnector = "ctf"\npath = "exports/*.xml"\nevery = "1h"\n'
+        'id = "mis-1"\nsettle = "0s"\n[source]\nconnector = "ctf"\npath = "../exports/*.xml"\nevery = "1h"\n'
         'mapping = ["ctf/learner", "ctf/enrolment"]\n'
     )
     (tmp_path / "exports").mkdir()

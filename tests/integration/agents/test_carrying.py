@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,9 +160,14 @@ def test_nothing_is_published_before_the_zone_has_registered_the_agent(
 
 
 def test_an_agent_that_the_zone_does_not_register_ends_with_the_zones_reason(connect: Connect, mis_file: Path) -> None:
-    with SmallZone(connect("zone")(), registers=False), Agent.from_file(mis_file, connect("mis-1")) as agent:
-        run = partial(agent.run, once=True, limits=QUICK)
-        pytest.raises(NotFinished, run).match("ask for the right")
+    agent = Agent.from_file(mis_file, connect("mis-1"))
+
+    with (
+        SmallZone(connect("zone")(), registers=False),
+        agent,
+        pytest.raises(NotFinished, match="ask for the right"),
+    ):
+        agent.run(once=True, limits=QUICK)
 
 
 def test_published_by_hand_is_durable_compared_and_sent_when_the_agent_runs(connect: Connect, mis_file: Path) -> None:
@@ -182,8 +186,10 @@ def test_published_by_hand_is_durable_compared_and_sent_when_the_agent_runs(conn
 
 
 def test_an_object_that_no_zone_has_is_refused_with_the_nearest_name(mis_file: Path, memory: MemoryBroker) -> None:
-    with Agent.from_file(mis_file, lambda: MemoryTransport(memory, "mis-1")) as agent:
-        pytest.raises(UnknownObject, agent.on, "LearnerPersonnel").match("did you mean LearnerPersonal")
+    agent = Agent.from_file(mis_file, lambda: MemoryTransport(memory, "mis-1"))
+
+    with agent, pytest.raises(UnknownObject, match="did you mean LearnerPersonal"):
+        agent.on("LearnerPersonnel")
 
 
 def test_a_running_agent_reads_a_file_as_it_arrives_and_stops_when_told(

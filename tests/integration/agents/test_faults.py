@@ -70,7 +70,7 @@ def start(file: Path, url: str, when: str = "never") -> subprocess.Popen[bytes]:
         [sys.executable, "-c", RUN, str(file), when],
         cwd=ROOT,
         env=environment,
-        stderr=(file.parent / "errors.txt").open("w"),
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -147,7 +147,7 @@ def test_a_connection_that_goes_dead_is_made_again_and_everything_arrives(
         settings = AmqpSettings(url=url.replace(f":{port}/", f":{proxy.port}/"), heartbeat=timedelta(seconds=1))
         broken: list[int] = []
 
-        def take(incoming: Incoming) -> bool:
+        def take(_incoming: Incoming) -> bool:
             if len(zone.taken) in (100, 200):
                 proxy.cut() if len(broken) % 2 else proxy.freeze()
                 threading.Timer(3, proxy.thaw).start()

@@ -1,4 +1,4 @@
-"""A very small zone for tests of agents: answers registrations, keeps what is published, delivers what it is told to."""
+"""A very small zone for tests of agents: answers registrations, keeps what is published, delivers it where told."""
 
 import threading
 from collections.abc import Callable
@@ -88,9 +88,10 @@ class SmallZone:
     def _answer(self, incoming: Incoming, *, refused: bool) -> None:
         original = parse_message(incoming.body).header
         header = new_header(ZONE)
-        status = None if refused else 0
-        error = (4, 2) if refused else (None, None)
-        ack = Ack(original.source_id, original.msg_id, status, *error, description="not allowed: ask for the right")
+        ack = Ack(original.source_id, original.msg_id, status=0)
+        if refused:
+            why = "not allowed: ask for the right"
+            ack = Ack(original.source_id, original.msg_id, category=4, code=2, description=why)
         self._publish(original.source_id, build_ack(header, ack), header.msg_id, "SIF_Ack")
 
     def _publish(self, agent: str, body: bytes, message_id: str, kind: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from lxml import etree
 
+import schemas
 from broker.agreements import Agreement, Scope
 from broker.pipeline import Accepted, Decision
 from broker.protocol.envelope import NAMESPACE, Action, Header, build_event
@@ -44,6 +45,25 @@ def element(text: str) -> etree._Element:
     return etree.fromstring(text)
 
 
+def copied(element: etree._Element, nsmap: Mapping[str | None, str] | None = None) -> etree._Element:
+    """Return an empty element with the name and the attributes of *element*."""
+    copy = etree.Element(element.tag, nsmap=nsmap)  # type: ignore[arg-type]  # None is the key of no prefix
+    for name, value in element.attrib.items():
+        copy.set(name, value)
+    return copy
+
+
+def paths_of(object_type: str) -> tuple[str, ...]:
+    """Return the path of every element and attribute that an object may have, sorted."""
+
+    def below(node: schemas.Node) -> Iterable[str]:
+        for child in node.children:
+            yield child.path
+            yield from below(child)
+
+    return tuple(sorted(below(schemas.load().tree(object_type))))
+
+
 def header(sender: str = MIS, msg_id: MsgId = MSG_ID) -> Header:
     return Header(msg_id, TIMESTAMP, AgentId(sender))
 
@@ -77,10 +97,11 @@ def agent(
     subscribe: Iterable[str] = (),
     establishments: Iterable[str] = (),
     authority: str = "",
+    name: str = "",
 ) -> AgentRecord:
     return AgentRecord(
         AgentId(agent_id),
-        agent_id,
+        name or agent_id,
         frozenset(Establishment(e) for e in establishments),
         authority,
         frozenset(publish),

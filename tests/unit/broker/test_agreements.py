@@ -89,7 +89,10 @@ def test_each_key_is_required_and_named_when_missing(key: str) -> None:
             id="element",
         ),
         pytest.param(
-            "@MembershipType", "MembershipType", ["did you mean CurrentSchoolEnrolment/@MembershipType?"], id="attribute"
+            "@MembershipType",
+            "MembershipType",
+            ["did you mean CurrentSchoolEnrolment/@MembershipType?"],
+            id="attribute",
         ),
         pytest.param(
             "PersonalInformation/Name",

@@ -24,7 +24,7 @@ def test_fresh_ids_are_guids_and_differ() -> None:
     assert all(is_guid(guid) for guid in made)
 
 
-@pytest.mark.parametrize("text", ["", "a1" * 16, "A1" * 15, "A1" * 17, "G1" * 16, "A1" * 16 + "\n", "Ａ1" * 16])
+@pytest.mark.parametrize("text", ["", "a1" * 16, "A1" * 15, "A1" * 17, "G1" * 16, "A1" * 16 + "\n", "\uff211" * 16])
 def test_other_forms_are_no_guid(text: str) -> None:
     assert not is_guid(text)
 
@@ -48,7 +48,7 @@ def test_establishment_is_one_word_of_seven(text: str) -> None:
     assert parse_establishment(text) == "8209901"
 
 
-@pytest.mark.parametrize("text", ["", "9901", "82099011", "82O9901", "820-9901", "820 9901", "８209901"])
+@pytest.mark.parametrize("text", ["", "9901", "82099011", "82O9901", "820-9901", "820 9901", "\uff18209901"])
 def test_other_establishments_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="8209901"):
         parse_establishment(text)

@@ -1,5 +1,6 @@
 """What events tell the zone about a learner, and who is in whose scope because of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -27,18 +28,21 @@ from tests.unit.broker.builders import (
     personal,
 )
 
+Schools = Mapping[str, str]
+NONE: Schools = {}
+KNOWN: Schools = {SCHOOL: LOCAL}
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
 NIL = f'xmlns:xsi="{XSI}" xsi:nil="true"'
 
 
-def tell(xml: str, action: Action = Action.ADD, learner: Learner | None = None, **schools: str) -> Observed:
+def tell(xml: str, action: Action = Action.ADD, learner: Learner | None = None, schools: Schools = NONE) -> Observed:
     made = element(xml)
     return observe(EventObject(xml[1:].split()[0], action, made), MIS, learner, schools)
 
 
-def after(xml: str, action: Action = Action.CHANGE, learner: Learner | None = None, **schools: str) -> Learner:
+def after(xml: str, action: Action = Action.CHANGE, learner: Learner | None = None, schools: Schools = NONE) -> Learner:
     """Return the learner as they are after the event."""
-    observed = tell(xml, action, learner, **schools).learner
+    observed = tell(xml, action, learner, schools).learner
     if observed is None:
         assert learner is not None
         return learner
@@ -52,7 +56,7 @@ def enrolment(inner: str = "", school: str = SCHOOL, ref: str = ENROLMENT) -> st
     )
 
 
-def establishments(learner: Learner, today: date = TODAY, **schools: str) -> frozenset[str]:
+def establishments(learner: Learner, today: date = TODAY, schools: Schools = NONE) -> frozenset[str]:
     return standing(learner, schools, today).establishments
 
 
@@ -252,7 +256,7 @@ def test_the_zone_remembers_where_each_kind_of_object_came_from() -> None:
 
 
 def test_an_enrolment_is_at_the_establishment_of_its_school() -> None:
-    made = after(enrolment("<EntryDate>2026-09-01</EntryDate>"), Action.ADD, None, **{SCHOOL: LOCAL})
+    made = after(enrolment("<EntryDate>2026-09-01</EntryDate>"), Action.ADD, None, schools=KNOWN)
 
     assert made.enrolments == {ENROLMENT: Enrolment(LOCAL, date(2026, 9, 1))}
     assert made.ref_id == ALEX
@@ -262,7 +266,7 @@ def test_an_enrolment_at_a_school_not_yet_known_counts_once_the_school_is() -> N
     made = after(enrolment("<EntryDate>2026-09-01</EntryDate>"), Action.ADD)
 
     assert LOCAL not in establishments(made)
-    assert establishments(made, **{SCHOOL: LOCAL}) == {LOCAL}
+    assert establishments(made, schools=KNOWN) == {LOCAL}
 
 
 def test_an_enrolment_takes_the_place_of_its_mirror() -> None:
@@ -270,14 +274,14 @@ def test_an_enrolment_takes_the_place_of_its_mirror() -> None:
         mirrored = after(personal(ALEX, current(LOCAL, ref)), Action.ADD)
         ended = "<EntryDate>2025-09-01</EntryDate><ExitDate>2026-07-20</ExitDate>"
 
-        assert establishments(after(enrolment(ended), learner=mirrored, **{SCHOOL: LOCAL})) == frozenset()
+        assert establishments(after(enrolment(ended), learner=mirrored, schools=KNOWN)) == frozenset()
 
 
 def test_an_enrolment_ends_by_its_exit_date_and_is_open_again_when_that_is_emptied() -> None:
-    known = after(enrolment("<EntryDate>2025-09-01</EntryDate>"), Action.ADD, None, **{SCHOOL: LOCAL})
+    known = after(enrolment("<EntryDate>2025-09-01</EntryDate>"), Action.ADD, None, schools=KNOWN)
 
-    left = after(enrolment(f"<ExitDate>{YESTERDAY}</ExitDate>"), learner=known, **{SCHOOL: LOCAL})
-    back = after(enrolment(f"<ExitDate {NIL}/>"), learner=left, **{SCHOOL: LOCAL})
+    left = after(enrolment(f"<ExitDate>{YESTERDAY}</ExitDate>"), learner=known, schools=KNOWN)
+    back = after(enrolment(f"<ExitDate {NIL}/>"), learner=left, schools=KNOWN)
 
     assert [establishments(learner) for learner in (known, left, back)] == [{LOCAL}, frozenset(), {LOCAL}]
     assert left.enrolments[ENROLMENT].entry == date(2025, 9, 1)
@@ -366,7 +370,9 @@ def test_what_has_to_be_loaded_is_listed_once_in_order() -> None:
 
 
 def test_namespaces_decide_what_is_read() -> None:
-    xml = f'<LearnerPersonal xmlns="{NAMESPACE}" RefId="{ALEX}"><HomeLA xmlns="urn:other">820</HomeLA></LearnerPersonal>'
+    xml = (
+        f'<LearnerPersonal xmlns="{NAMESPACE}" RefId="{ALEX}"><HomeLA xmlns="urn:other">820</HomeLA></LearnerPersonal>'
+    )
 
     made = tell(xml).learner
 

@@ -132,9 +132,7 @@ def test_a_scope_decides_who_of_those_named_gets_it(
 
 @pytest.mark.parametrize("standings", [(SHIELDED,), (HERE, SHIELDED), (SHIELDED, HERE)], ids=["is", "gets", "loses"])
 def test_a_learner_under_a_shield_goes_where_an_agreement_says_so_only(standings: Standings) -> None:
-    made = plan(
-        agreement("a", SHARES), agreement("b", SHARES, to=(VIRTUAL,), shielded=True), standings=standings
-    )
+    made = plan(agreement("a", SHARES), agreement("b", SHARES, to=(VIRTUAL,), shielded=True), standings=standings)
 
     assert recipients(made) == {VIRTUAL: "b@00000000"}  # and under that agreement alone
     assert reasons(made) == {MERLIN: Reason.SHIELDED}
@@ -144,7 +142,9 @@ def test_several_agreements_for_one_recipient_are_one_view() -> None:
     made = plan(
         agreement("b", {PERSONAL: ("@RefId", "UPN")}, to=(MERLIN,)),
         agreement("a", SHARES),
-        agreement("c", {PERSONAL: ("@RefId", "InCare")}, expires=TODAY - timedelta(days=1), starts=TODAY - timedelta(2)),
+        agreement(
+            "c", {PERSONAL: ("@RefId", "InCare")}, expires=TODAY - timedelta(days=1), starts=TODAY - timedelta(2)
+        ),
         agreement("d", {PERSONAL: ("@RefId", "HomeLA")}, scope=Scope.LOOKED_AFTER),
     )
 
@@ -237,8 +237,8 @@ def covers(one: Agreement, sender: str, to: AgentRecord, standings: Standings | 
         return {
             Scope.ALL: True,
             Scope.ENROLLED: bool(set(to.establishments) & learner.establishments),
-            Scope.LOOKED_AFTER: to.authority in (learner.care_authority or "?",),
-            Scope.RESIDENT: to.authority in (learner.home_authority or "?",),
+            Scope.LOOKED_AFTER: learner.care_authority != "" and to.authority == learner.care_authority,
+            Scope.RESIDENT: learner.home_authority != "" and to.authority == learner.home_authority,
         }[one.scope]
 
     learners = standings or ()

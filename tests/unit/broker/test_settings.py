@@ -7,6 +7,7 @@ import pytest
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
 from broker.settings import load_zone, zone_stamp
+from tests.unit.broker.builders import agent
 
 GOOD = """
 id = "quarrington"
@@ -14,7 +15,7 @@ name = "Quarrington Council children's services"
 authority = "820"
 
 [agents.mis-8209901]
-name = "Larkrise Primary School MIS"
+name = "Larkrise MIS"
 establishments = ["820/9901"]
 publish = ["LearnerPersonal", "SchoolInfo"]
 
@@ -23,6 +24,7 @@ name = "Virtual school"
 authority = "820"
 subscribe = ["LearnerPersonal"]
 """
+NAME = "Larkrise MIS"
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +50,7 @@ def test_a_zone_is_what_its_folder_says(tmp_path: Path) -> None:
 
     mis = zone.registry.agents[AgentId("mis-8209901")]
     assert (zone.id, zone.settings.partitions, zone.agreements) == ("quarrington", 4, ())
-    assert (mis.name, mis.establishments, mis.publish, mis.subscribe) == (
-        "Larkrise Primary School MIS",
-        {"8209901"},
-        {"LearnerPersonal", "SchoolInfo"},
-        frozenset(),
-    )
+    assert mis == agent("mis-8209901", publish=["LearnerPersonal", "SchoolInfo"], establishments=["8209901"], name=NAME)
     assert [agent.id for agent in zone.registry.subscribers("LearnerPersonal")] == ["virtual-school"]
     assert zone.registry.subscribers("SchoolInfo") == ()
 
@@ -80,7 +77,9 @@ def test_a_zone_is_what_its_folder_says(tmp_path: Path) -> None:
             ["agents.virtual-school.subscribe: no schema has learnerpersonal; did you mean LearnerPersonal?"],
             id="object to subscribe to",
         ),
-        pytest.param("publish =", "publsh =", ["agents.mis-8209901.publsh: ", "did you mean publish?"], id="agent's key"),
+        pytest.param(
+            "publish =", "publsh =", ["agents.mis-8209901.publsh: ", "did you mean publish?"], id="agent's key"
+        ),
         pytest.param("authority =", "autority =", ["autority: ", "did you mean authority?"], id="zone's key"),
         pytest.param("[agents.mis-8209901]", "[agents.mis-8209901", ["cannot be read", "line"], id="syntax"),
         pytest.param(

@@ -8,7 +8,7 @@ from lxml import etree
 
 from broker.protocol.envelope import NAMESPACE, Action, build_event, event_objects, parse_message
 from broker.views import View, compile_view, mentioned_learners
-from tests.unit.broker.builders import ALEX, BILLIE, NS, XSI, agreement, element, header
+from tests.unit.broker.builders import ALEX, BILLIE, NS, XSI, agreement, copied, element, header
 
 SECRET = "Zephyrine"
 LEARNER = element(
@@ -55,8 +55,8 @@ def squeeze(piece: bytes) -> str:
         pytest.param(["LocalId"], "<LocalId>42</LocalId>", id="element"),
         pytest.param(
             ["PersonalInformation/Name"],
-            '<PersonalInformation><Name Type="C"><FamilyName>Fern &amp; Moss</FamilyName><GivenName>Al&lt;ex</GivenName>'
-            "</Name></PersonalInformation>",
+            '<PersonalInformation><Name Type="C"><FamilyName>Fern &amp; Moss</FamilyName><GivenName>Al&lt;ex'
+            "</GivenName></Name></PersonalInformation>",
             id="nested element",
         ),
         pytest.param(
@@ -91,7 +91,8 @@ def squeeze(piece: bytes) -> str:
         ),
         pytest.param(
             ["SIF_ExtendedElements"],
-            f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{SECRET}</SIF_ExtendedElement></SIF_ExtendedElements>',
+            f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{SECRET}</SIF_ExtendedElement>'
+            "</SIF_ExtendedElements>",
             id="extended elements, where they are named",
         ),
     ],
@@ -200,8 +201,8 @@ def test_attributes_of_what_stands_above_a_path_do_not_leave(path: str) -> None:
 @pytest.mark.parametrize("path", ["*", "PersonalInformation", "PersonalInformation/Name"])
 def test_comments_and_instructions_do_not_leave_even_in_what_is_shared_whole(path: str) -> None:
     learner = element(
-        f'<LearnerPersonal RefId="{ALEX}"><PersonalInformation><Name Type="C"><!--{SECRET}--><FamilyName>Fe<!--{SECRET}-->'
-        f"rn</FamilyName><?{SECRET}?><GivenName>Al</GivenName></Name></PersonalInformation></LearnerPersonal>"
+        f'<LearnerPersonal RefId="{ALEX}"><PersonalInformation><Name Type="C"><!--{SECRET}-->'
+        f"<FamilyName>Fe<!--{SECRET}-->rn</FamilyName><?{SECRET}?><GivenName>Al</GivenName></Name></PersonalInformation></LearnerPersonal>"
     )
 
     assert cut("@RefId", path, of=learner) == (
@@ -246,7 +247,9 @@ def test_an_attribute_arrives_with_every_character(value: str, path: str) -> Non
     assert arrived.find(name).get("Type") == learner.find(name).get("Type")  # type: ignore[union-attr]  # both have it
 
 
-@pytest.mark.parametrize("value", ["a&amp;b", "a&lt;b&gt;c", "]]&gt;", "a\nb&#13;c", "é 文 😀", " ", "<![CDATA[<!--a-->]]>"])
+@pytest.mark.parametrize(
+    "value", ["a&amp;b", "a&lt;b&gt;c", "]]&gt;", "a\nb&#13;c", "é 文 😀", " ", "<![CDATA[<!--a-->]]>"]
+)
 def test_a_text_arrives_with_every_character(value: str) -> None:
     learner = element(f'<LearnerPersonal RefId="{ALEX}"><LocalId>{value}</LocalId></LearnerPersonal>')
 
@@ -290,7 +293,8 @@ def test_an_element_that_is_emptied_arrives_as_emptied(path: str) -> None:
 @pytest.mark.parametrize("nil", ["true", "1"])
 def test_emptying_an_element_reaches_whoever_has_a_part_of_it(nil: str) -> None:
     learner = element(
-        f'<LearnerPersonal xmlns="{NAMESPACE}" xmlns:xsi="{XSI}" RefId="{ALEX}"><InCare xsi:nil="{nil}"/></LearnerPersonal>'
+        f'<LearnerPersonal xmlns="{NAMESPACE}" xmlns:xsi="{XSI}" RefId="{ALEX}"><InCare xsi:nil="{nil}"/>'
+        "</LearnerPersonal>"
     )
 
     arrived = in_a_message(view("@RefId", "InCare/Current").cut(learner) or b"")
@@ -312,7 +316,7 @@ def test_a_prefixed_document_is_cut_like_one_without_prefixes() -> None:
 
 def canonical(root: etree._Element) -> etree._Element:
     """Return a copy with neither prefixes nor blanks between elements."""
-    copy = etree.Element(root.tag, dict(root.attrib))  # type: ignore[arg-type]  # parsed: never bytes
+    copy = copied(root)
     copy.text = (root.text or "").strip()
     copy.extend(canonical(child) for child in root)
     return copy
@@ -453,8 +457,8 @@ def test_emptying_a_list_of_learners_reaches_whoever_has_it(path: str) -> None:
 
 def test_a_member_without_a_learner_is_kept_for_nobody() -> None:
     learner = element(
-        f'<LearnerPersonal RefId="{ALEX}"><LocalId>1</LocalId><SiblingList><Sibling><UIPI>b</UIPI></Sibling></SiblingList>'
-        "</LearnerPersonal>"
+        f'<LearnerPersonal RefId="{ALEX}"><LocalId>1</LocalId><SiblingList><Sibling><UIPI>b</UIPI></Sibling>'
+        "</SiblingList></LearnerPersonal>"
     )
 
     piece = view("*").cut(learner, lambda ref: ref in {BILLIE, FRANKIE})

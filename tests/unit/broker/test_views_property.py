@@ -20,15 +20,13 @@ import schemas
 from broker.agreements import Agreement, parse_agreement
 from broker.protocol.envelope import NAMESPACE
 from broker.views import View, compile_view
-from tests.unit.broker.builders import NS, XSI
+from tests.unit.broker.builders import NS, XSI, copied, paths_of
 
 SCHEMA: Final = schemas.load()
 NIL: Final = f"{{{XSI}}}nil"
 FOREIGN: Final = "urn:example:foreign"
 MARK: Final = re.compile(rb"k[0-9]{5}k")
-PATHS: Final = {
-    name: tuple(sorted(node.path for node in SCHEMA._full.nodes(name).values() if node.path)) for name in SCHEMA.objects
-}
+PATHS: Final = {name: paths_of(name) for name in SCHEMA.objects}
 
 
 @dataclass
@@ -55,7 +53,7 @@ class Marked:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.nsmap = {self.prefix: NAMESPACE, "xsi": XSI, "idle": self.hide()}
+        self.nsmap: dict[str | None, str] = {self.prefix: NAMESPACE, "xsi": XSI, "idle": self.hide()}
 
     def mark(self) -> str:
         self.count += 1
@@ -76,7 +74,7 @@ class Marked:
 
     def build(self, object_type: str) -> etree._Element:
         """Return an object of this kind, read back from bytes as a message would be."""
-        root = etree.Element(NS + object_type, nsmap=self.nsmap)
+        root = copied(etree.Element(NS + object_type), self.nsmap)
         self.fill(root, SCHEMA.tree(object_type), self.density)
         others = SCHEMA.other_learners(object_type)
         for known in others:
