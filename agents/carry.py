@@ -20,6 +20,7 @@ from agents.settings import AgentSettings
 from agents.spool import Spool, Spooled
 from agents.store import Store
 from broker.protocol.envelope import (
+    NAMESPACE,
     Action,
     EventObject,
     Message,
@@ -30,7 +31,7 @@ from broker.protocol.envelope import (
     parse_message,
 )
 from broker.protocol.errors import ZoneError
-from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue
+from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue, intake_key
 from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
 
 log = structlog.get_logger(__name__)
@@ -131,7 +132,7 @@ class Carrier:
             number = transport.publish(
                 Outgoing(
                     INTAKE,
-                    event.routing_key,
+                    intake_key(event.routing_key),
                     event.body,
                     event.msg_id,
                     "SIF_Event",
@@ -155,7 +156,7 @@ class Carrier:
         """Handle messages and write down what came of them, in one transaction."""
         failed: list[Failed] = []
         messages: list[Message] = []
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for incoming in batch:
             try:
                 message = parse_message(incoming.body)
@@ -164,15 +165,15 @@ class Carrier:
                 continue
             if message.header.msg_id in seen or self._inbox.has(message.header.msg_id):
                 continue
-            seen.add(message.header.msg_id)
+            seen[message.header.msg_id] = _subject(message)
             reason = self._handle(message)
             if reason:
                 failed.append(Failed(message.header.msg_id, message.kind, reason, incoming.body))
             else:
                 messages.append(message)
         with self._store.transaction() as db:
-            for msg_id in seen:
-                self._inbox.handled(db, msg_id)
+            for msg_id, subject in seen.items():
+                self._inbox.handled(db, msg_id, subject)
             for message in messages:
                 if message.kind == "SIF_Ack":
                     self._take_ack(db, message)
@@ -315,6 +316,12 @@ class _Window:
             self._ready.append(behind.popleft())
         else:
             del self._behind[key]
+
+
+def _subject(message: Message) -> str:
+    """Return what a message is about: the object of an event, otherwise the kind of message."""
+    event = message.payload.find(f"{{{NAMESPACE}}}SIF_ObjectData/{{{NAMESPACE}}}SIF_EventObject")
+    return message.kind if event is None else event.get("ObjectName", "")
 
 
 __all__ = ["Carrier", "Event", "Handler"]

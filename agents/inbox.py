@@ -42,9 +42,13 @@ class Inbox:
         """Tell whether a message was handled before."""
         return bool(self._store.query("SELECT 1 FROM inbox WHERE msg_id = ?", (msg_id,)))
 
-    def handled(self, db: sqlite3.Connection, msg_id: str) -> None:
-        """Remember that a message is handled."""
-        db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?)", (msg_id, now()))
+    def handled(self, db: sqlite3.Connection, msg_id: str, subject: str) -> None:
+        """Remember that a message about *subject*, an object's name, is handled."""
+        db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?, ?)", (msg_id, subject, now()))
+
+    def messages(self) -> dict[str, int]:
+        """Return how many different messages were received of each object, as far back as their ids are kept."""
+        return dict(self._store.query("SELECT subject, count(*) FROM inbox GROUP BY subject ORDER BY subject"))
 
     def check(self, event: EventObject) -> None:
         """Make sure that :meth:`apply` can keep what an event brings.

@@ -47,6 +47,8 @@ def status(store: Store, schema: SchemaSet, problems: int) -> dict[str, Any]:
         "waiting": spool.count(),
         "published": spool.published(),
         "received": inbox.counts(),
+        "messages_sent": spool.messages(),
+        "messages_received": inbox.messages(),
         "files": files,
         "refusals": [asdict(refused) for refused in spool.refusals()],
         "failed": [

@@ -218,6 +218,10 @@ class Spool:
                 [(event.msg_id, event.object_type, event.action, event.ref_id, at) for event in events],
             )
 
+    def messages(self) -> dict[str, int]:
+        """Return how many different messages the zone has taken of each object, as far back as their ids are kept."""
+        return dict(self._store.query("SELECT object_type, count(*) FROM sent GROUP BY object_type"))
+
     def refused(self, db: sqlite3.Connection, ack: Ack) -> bool:
         """Note that the zone refused an event, so that its object is sent whole once it changes; False if not ours."""
         row = db.execute(

@@ -54,7 +54,7 @@ CREATE TABLE problems (
 CREATE INDEX problems_path ON problems (source, path);
 
 -- inbox: ids of messages handled, objects as they now are, messages that could not be handled
-CREATE TABLE inbox (msg_id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE inbox (msg_id TEXT PRIMARY KEY, subject TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX inbox_at ON inbox (at);
 CREATE TABLE objects (
     object_type TEXT NOT NULL, ref_id TEXT NOT NULL, xml BLOB NOT NULL,

@@ -21,6 +21,7 @@ from broker.protocol.envelope import (
 )
 from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource, ZoneError
 from broker.protocol.identifiers import AgentId
+from broker.protocol.topology import intake_key
 from broker.routing import Plan, Reason, Router, Standings
 from broker.validation import Refusal, check_known, check_object, refusal
 from broker.views import View, mentioned_learners
@@ -78,7 +79,7 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
 
     Args:
         login: The agent whose login published it, verified by RabbitMQ; empty when the publisher left it out.
-        routing_key: The ordering key it came under; None where it came under none.
+        routing_key: The intake key it came under; None where it came under none.
 
     Raises:
         ZoneError: It cannot be read, is no event, or is another agent's; the text says how to mend it.
@@ -104,10 +105,10 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
                 f"{event.object_type} does not name the learner that it is about: "
                 f"add {schemas.load().learner_ref(event.object_type)}, in a Change or Delete too"
             )
-        if None not in (about, routing_key) and about != routing_key:
+        if about is not None and routing_key is not None and intake_key(about) != routing_key:
             raise NotValid(
-                f"the routing key is not the RefId of the learner that {event.object_type} is about: "
-                "publish under that key, and objects of several learners in several messages"
+                f"the routing key is not that of the learner {event.object_type} is about: publish each learner's "
+                "objects under the intake key of the learner's RefId, and those of several learners in several messages"
             )
         learners.append(about or "")
         learners += mentioned_learners(event.element, event.object_type)

@@ -12,7 +12,7 @@ from broker.pipeline import about_learner, read
 from broker.protocol.envelope import event_objects, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
-from broker.protocol.topology import BROKER_LOGIN, INTAKE
+from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
 from broker.storage import QuarantineEntry, Store
 from broker.transports.contract import Outgoing, Transport, TransportLost
 from broker.validation import Refusal, check_object, refusal
@@ -91,4 +91,4 @@ def _routing_key(body: bytes) -> str:
         return ""
     event = event_objects(message)[0]
     about = about_learner(event) if event.object_type in schemas.load().objects else None
-    return about or event.element.get("RefId", "")
+    return intake_key(about or event.element.get("RefId", ""))

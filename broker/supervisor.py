@@ -20,7 +20,7 @@ import structlog
 
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
-from broker.protocol.topology import BROKER_LOGIN, Permissions, agent_permissions
+from broker.protocol.topology import BROKER_LOGIN, INTAKE, Permissions, agent_permissions, zone_topology
 from broker.rabbitmq import Management, PrivateNode
 from broker.settings import Zone
 from broker.storage import make_key, open_store
@@ -49,10 +49,12 @@ class RunningZone:
         zone: As loaded from its folder.
         workers: How many worker processes; each has its share of the intake partitions.
         agents: Whether to run the agents set up in the zone's folder ``agents/`` too, each in a process of its own.
+        log_file: File descriptor for what workers and agents log; our own standard error when left out.
     """
 
-    def __init__(self, zone: Zone, workers: int = 1, *, agents: bool = False) -> None:
+    def __init__(self, zone: Zone, workers: int = 1, *, agents: bool = False, log_file: int | None = None) -> None:
         self.zone = zone
+        self._log_file = log_file
         self._with_agents = agents
         self._agents: dict[Path, subprocess.Popen[bytes]] = {}
         self._count = min(workers, zone.settings.partitions)
@@ -75,6 +77,7 @@ class RunningZone:
         self._management = Management(server.management_url, server.user, server.password)
         self._management.check_server()
         self._management.ensure_vhost(self.zone.id)
+        self._check_partitions(self._management)
         rights = {agent: agent_permissions(agent) for agent in self.zone.registry.agents}
         rights[AgentId(BROKER_LOGIN)] = _EVERYTHING
         passwords = {login: self._credentials(login, server) for login in rights}
@@ -84,7 +87,7 @@ class RunningZone:
         self._await_consumers()
         if self._with_agents:
             for file in sorted((self.zone.folder / "agents").glob("*.toml")):
-                self._agents[file] = _run_agent(file)
+                self._agents[file] = self._run_agent(file)
         log.info("zone_running", zone=self.zone.id, workers=self._count)
 
     def check(self) -> None:
@@ -100,7 +103,7 @@ class RunningZone:
         for file, process in self._agents.items():
             if process.poll() is not None:
                 log.error("agent_ended", agent=file.stem, code=process.returncode)
-                self._agents[file] = _run_agent(file)
+                self._agents[file] = self._run_agent(file)
                 self._restart_at = time.monotonic() + _RESTART_PAUSE
 
     def queues(self) -> dict[str, tuple[int, int]]:
@@ -148,6 +151,23 @@ class RunningZone:
         node = self.node
         return _Server(node.management_url, node.admin_user, node.admin_password, f"amqp://127.0.0.1:{node.ports.amqp}")
 
+    def _check_partitions(self, management: Management) -> None:
+        """Undo what another number of partitions has bound; only an empty intake may be dealt anew, or order is lost."""
+        wanted = {
+            (b.queue, b.key) for b in zone_topology(self.zone.settings.partitions).bindings if b.exchange == INTAKE
+        }
+        stale = management.bindings(self.zone.id, INTAKE) - wanted
+        if not stale:
+            return
+        waiting = {q: n for q, (n, _) in management.queues(self.zone.id).items() if n and q.startswith("zone.intake.")}
+        if waiting:
+            raise ConfigurationError(
+                f"partitions was changed while {sum(waiting.values())} messages wait in the intake: "
+                "put the old number back, let the zone work them off, then change it"
+            )
+        for queue, key in stale:
+            management.unbind(self.zone.id, INTAKE, queue, key)
+
     def _credentials(self, login: str, server: _Server) -> str:
         """Return the password of *login*, kept from the last start, and write the file its owner reads."""
         path = self.zone.credentials(login)
@@ -159,7 +179,16 @@ class RunningZone:
 
     def _spawn(self, number: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "broker.worker_process", str(self.zone.folder), str(number), str(self._count)]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # our own module, no shell
+        return self._run(command)
+
+    def _run_agent(self, file: Path) -> subprocess.Popen[bytes]:
+        return self._run([sys.executable, "-m", "broker.cli", "agent", "run", str(file)])
+
+    def _run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        output = self._log_file
+        return subprocess.Popen(  # noqa: S603  # our own modules, no shell
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
 
     def _await_consumers(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -168,11 +197,6 @@ class RunningZone:
             if ended or time.monotonic() > deadline:
                 raise ConfigurationError(f"a worker did not start (exit code {ended}): its log says why")
             time.sleep(0.05)
-
-
-def _run_agent(file: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "broker.cli", "agent", "run", str(file)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # our own module, no shell
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

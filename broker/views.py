@@ -195,7 +195,7 @@ def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | No
         if node.whole:
             return _whole(element)
     attributes, content = _parts(element, node, keep_learner)
-    if not content and node.children and element.get(_NIL) in ("true", "1"):
+    if not content and element.get(_NIL) in ("true", "1"):
         attributes.append((_NIL, "true"))  # what is emptied is emptied for whoever has a part of it
     if not attributes and not content:
         return None

@@ -5,6 +5,7 @@ Each argument is spelt out so that a zone means the same on RabbitMQ 3.10 and on
 """
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -28,6 +29,8 @@ High, since each crash of a worker counts as one delivery of up to a whole prefe
 """
 AGENT_DELIVERY_LIMIT: Final = 50
 CONTROL_DELIVERY_LIMIT: Final = 20
+SHARDS: Final = 256
+"""Routing keys of the intake, each bound to one partition; no zone can have more partitions than these."""
 _UNLIMITED: Final = 1_000_000_000
 """A delivery limit that is never met; 3.10 has no word for unlimited that 4.x shares."""
 
@@ -53,7 +56,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """From *exchange* to *queue* with a binding key (a weight, where the exchange hashes)."""
+    """From *exchange* to *queue* with a binding key."""
 
     exchange: str
     queue: str
@@ -81,6 +84,22 @@ class Permissions:
     read: str
 
 
+def intake_key(ordering_key: str) -> str:
+    """Return the routing key under which what is to keep its order is published to the intake.
+
+    Args:
+        ordering_key: The learner's RefId where the object is about a learner, else the object's own.
+
+    Returns:
+        Two hexadecimal digits, the same for the same key for ever.
+
+    Source:
+        Our own rule. RabbitMQ's consistent-hash exchange is no help here: 3.10 deals its buckets out anew when the
+        node starts again, so that a learner's next event could overtake one that still waits in another queue.
+    """
+    return f"{zlib.crc32(ordering_key.encode()) % SHARDS:02x}"
+
+
 def intake_queue(partition: int) -> str:
     """Return the name of the intake queue of *partition*, counted from 0."""
     return f"zone.intake.{partition}"
@@ -95,15 +114,14 @@ def zone_topology(partitions: int) -> Topology:
     """Return what every zone has, with *partitions* intake queues (1 or more).
 
     Source:
-        RabbitMQ's documentation of quorum queues, single active consumer, dead-letter strategies and the
-        consistent-hash exchange, whose binding key is a queue's weight.
+        RabbitMQ's documentation of quorum queues, single active consumer and dead-letter strategies.
     """
     intake = tuple(
         _quorum(intake_queue(n), INTAKE_DELIVERY_LIMIT, {"x-single-active-consumer": True}) for n in range(partitions)
     )
     return Topology(
         exchanges=(
-            Exchange(INTAKE, "x-consistent-hash"),
+            Exchange(INTAKE, "direct"),
             Exchange(CONTROL, "direct"),
             Exchange(DELIVERY, "direct"),
             Exchange(DEAD, "fanout"),
@@ -114,7 +132,7 @@ def zone_topology(partitions: int) -> Topology:
             Queue(DEAD_QUEUE, _arguments(_UNLIMITED)),
         ),
         bindings=(
-            *(Binding(INTAKE, queue.name, "1") for queue in intake),
+            *(Binding(INTAKE, intake[shard % partitions].name, f"{shard:02x}") for shard in range(SHARDS)),
             Binding(CONTROL, CONTROL_QUEUE, CONTROL_QUEUE),
             Binding(DEAD, DEAD_QUEUE, ""),
         ),

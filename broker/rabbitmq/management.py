@@ -69,7 +69,7 @@ class Management:
         """Refuse a RabbitMQ on which a zone cannot run.
 
         Raises:
-            ManagementError: It is older than 3.10, or its consistent-hash exchange is not enabled.
+            ManagementError: It is older than 3.10.
         """
         check_overview(self._get("overview"), self._url)
 
@@ -127,6 +127,15 @@ class Management:
         totals = self._get(f"{queues}?disable_stats=true&enable_queue_totals=true")
         consumers = {row["name"]: int(row.get("consumers", 0)) for row in self._get(f"{queues}?columns=name,consumers")}
         return {row["name"]: (int(row.get("messages", 0)), consumers.get(row["name"], 0)) for row in totals}
+
+    def bindings(self, vhost: str, exchange: str) -> frozenset[tuple[str, str]]:
+        """Return (queue, binding key) for each binding from *exchange*; empty when there is no such exchange."""
+        answer = self._find(_path("exchanges", vhost, exchange, "bindings", "source"))
+        return frozenset((row["destination"], row["routing_key"]) for row in answer or ())
+
+    def unbind(self, vhost: str, exchange: str, queue: str, key: str) -> None:
+        """Delete one binding without arguments; no-op when it is not there."""
+        self._send("DELETE", _path("bindings", vhost, "e", exchange, "q", queue, key), absent_is_fine=True)
 
     def apply_rights(self, vhost: str, wanted: Mapping[Login, tuple[str, Permissions]]) -> tuple[str, ...]:
         """Make the logins of *vhost* and their rights what *wanted* says; write only what differs.
@@ -191,16 +200,11 @@ def check_overview(overview: Mapping[str, Any], url: str) -> None:
     """Refuse the RabbitMQ at *url*, whose ``/api/overview`` is *overview*, when a zone cannot run on it.
 
     Raises:
-        ManagementError: It is older than 3.10, or its consistent-hash exchange is not enabled.
+        ManagementError: It is older than 3.10.
     """
     version = str(overview["rabbitmq_version"])
     if _release(version) < OLDEST:
         raise ManagementError(f"RabbitMQ {version} at {url} is too old: install 3.10 or later")
-    if not any(kind["name"] == "x-consistent-hash" and kind["enabled"] for kind in overview["exchange_types"]):
-        raise ManagementError(
-            f"RabbitMQ at {url} has no consistent-hash exchange: "
-            "run `rabbitmq-plugins enable rabbitmq_consistent_hash_exchange` on each of its nodes"
-        )
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:

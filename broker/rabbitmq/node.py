@@ -33,7 +33,7 @@ MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024
 STATISTICS_INTERVAL: Final = 1000
 """Milliseconds between two counts of what queues hold; RabbitMQ's five seconds are too long for who looks on."""
 
-PLUGINS: Final = ("rabbitmq_management", "rabbitmq_consistent_hash_exchange")
+PLUGINS: Final = ("rabbitmq_management",)
 NODE_NAME: Final = "sifzone@localhost"
 """Part of the data's path, hence the same for ever; nodes do not meet, since each has a port mapper of its own."""
 

@@ -5,7 +5,6 @@ Whoever calls anything but the plainly public methods holds :attr:`MemoryBroker.
 
 import re
 import threading
-import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,7 +67,7 @@ class _QueueState:
 
 
 class MemoryBroker:
-    """Exchanges (direct, fanout, x-consistent-hash), queues and logins of one virtual host."""
+    """Exchanges (direct, fanout), queues and logins of one virtual host."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -215,9 +214,6 @@ class MemoryBroker:
         match self._exchanges[exchange].kind:
             case "fanout":
                 return [queue for queue, _ in pairs]
-            case "x-consistent-hash":
-                points = [queue for queue, weight in pairs for _ in range(int(weight))]
-                return [points[zlib.crc32(key.encode()) % len(points)]] if points else []
             case _:
                 return [queue for queue, bound in pairs if bound == key]
 

@@ -156,8 +156,7 @@ class Supervised(ABC):
         if declaring.loss is not None:
             raise ConfigurationError(
                 f"RabbitMQ at {self._place} refuses to declare the zone's queues ({declaring.loss.detail}): give the "
-                "login the right to configure them, enable the plugin rabbitmq_consistent_hash_exchange, or delete "
-                "the queue that has other arguments"
+                "login the right to configure them, or delete the queue that has other arguments"
             ) from declaring.loss.cause
         self._things.update((_key(thing), thing) for thing in things)
 

@@ -30,6 +30,7 @@ from broker.protocol.topology import (
     agent_permissions,
     agent_queue,
     agent_topology,
+    intake_key,
     zone_topology,
 )
 from broker.rabbitmq import Management, PrivateNode
@@ -100,7 +101,7 @@ class Bench:
         with AmqpTransport(AmqpSettings(url=admin_url)) as transport:
             transport.declare(_topology(subscribers))
         with AmqpTransport(AmqpSettings(url=sender_url)) as transport:
-            _fill(transport, [(INTAKE, ref, msg_id, body) for msg_id, ref, body in self._events], SENDER)
+            _fill(transport, [(INTAKE, intake_key(ref), msg_id, body) for msg_id, ref, body in self._events], SENDER)
         results = self._run_children(zone, worker_url, workers, profile=profile)
         self._count(admin_url, {agent_queue(agent): len(self._events) for agent in subscribers})
         _check_ledger(zone, len(self._events), len(self._events) * recipients)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from broker.protocol.envelope import Action, build_event, build_register, new_header
 from broker.protocol.identifiers import AgentId, new_ref_id
-from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue
+from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue, intake_key
 from broker.settings import Zone, load_zone
 from broker.storage import open_store
 from broker.supervisor import read_url
@@ -140,7 +140,7 @@ class Publisher(threading.Thread):
             register = build_register(header, "Made up MIS")
             waiting = [Outgoing(CONTROL, CONTROL_QUEUE, register, header.msg_id, "SIF_Register", user_id=SENDER)]
             waiting += [
-                Outgoing(INTAKE, sent.learner, sent.body, sent.msg_id, "SIF_Event", user_id=SENDER)
+                Outgoing(INTAKE, intake_key(sent.learner), sent.body, sent.msg_id, "SIF_Event", user_id=SENDER)
                 for sent in self._events
             ]
             while waiting:

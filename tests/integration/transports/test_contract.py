@@ -12,6 +12,7 @@ from broker.protocol.topology import (
     DEAD_QUEUE,
     DELIVERY,
     INTAKE,
+    intake_key,
     Argument,
     Binding,
     Permissions,
@@ -304,7 +305,7 @@ def test_a_partition_has_one_consumer_at_a_time(world: World, admin: Transport) 
     second.consume([intake_queue(0), intake_queue(1)])
     assert receive_nothing_more(second)
     for number in range(10):
-        admin.publish(Outgoing(INTAKE, f"KEY{number}", b"%d" % number, "M"))
+        admin.publish(Outgoing(INTAKE, intake_key(f"KEY{number}"), b"%d" % number, "M"))
     settle(admin, 10)
 
     assert len(receive(first, 10)) == 10
@@ -316,7 +317,7 @@ def test_a_partition_has_one_consumer_at_a_time(world: World, admin: Transport) 
 def test_one_key_stays_in_one_partition_in_order(admin: Transport) -> None:
     admin.consume([intake_queue(0), intake_queue(1)])
     for number in range(200):
-        admin.publish(Outgoing(INTAKE, f"KEY{number % 40}", b"%03d" % number, "M"))
+        admin.publish(Outgoing(INTAKE, intake_key(f"KEY{number % 40}"), b"%03d" % number, "M"))
     received = receive(admin, 200)
 
     queues: dict[str, set[str]] = {}
@@ -378,7 +379,7 @@ def test_an_agent_writes_to_intake_and_control_and_reads_its_own_queue(world: Wo
     world.allow(ANNA, agent_permissions(ANNA))
     anna = world.connect(ANNA)
     anna.consume([agent_queue(ANNA)])
-    anna.publish(Outgoing(INTAKE, "KEY", b"<x/>", "M1", user_id=ANNA))
+    anna.publish(Outgoing(INTAKE, intake_key("KEY"), b"<x/>", "M1", user_id=ANNA))
     anna.publish(Outgoing(CONTROL, "zone.control", b"<x/>", "M2", user_id=ANNA))
     settle(anna, 2)
     admin.publish(to(ANNA, b"<answer/>"))

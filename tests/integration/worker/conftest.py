@@ -17,6 +17,7 @@ from broker.protocol.topology import (
     Permissions,
     agent_permissions,
     agent_queue,
+    intake_key,
 )
 from broker.rabbitmq import Management, PrivateNode
 from broker.settings import Zone
@@ -62,7 +63,7 @@ class Desk:
 
     def send_body(self, body: bytes, key: str, msg_id: str) -> None:
         """Publish *body* to the intake as the sender does."""
-        self.send(Outgoing(INTAKE, key, body, msg_id, "SIF_Event", user_id=SENDER))
+        self.send(Outgoing(INTAKE, intake_key(key), body, msg_id, "SIF_Event", user_id=SENDER))
 
     def send_event(self, object_type: str, action: Action, element: bytes, key: str) -> MsgId:
         """Publish an event of one object; return its id."""

@@ -6,7 +6,7 @@ import pytest
 from broker import quarantine
 from broker.protocol.envelope import Action, build_event, event_objects, new_header, parse_message
 from broker.protocol.identifiers import AgentId, new_ref_id
-from broker.protocol.topology import BROKER_LOGIN, INTAKE, agent_queue
+from broker.protocol.topology import BROKER_LOGIN, INTAKE, agent_queue, intake_key
 from broker.storage import Batch, Store
 from broker.transports import Outgoing
 from broker.worker import Worker
@@ -226,7 +226,7 @@ def test_login_that_another_agent_names_as_source_is_the_one_answered(desk: Desk
     ref = new_ref_id()
     header = new_header(PLATFORM_A)
     body = build_event(header, (("LearnerPersonal", Action.ADD, learner(ref)),))
-    desk.send(Outgoing(INTAKE, ref, body, header.msg_id, "SIF_Event", user_id=SENDER))
+    desk.send(Outgoing(INTAKE, intake_key(ref), body, header.msg_id, "SIF_Event", user_id=SENDER))
 
     assert desk.ack().category == 3
     assert desk.nothing_for(PLATFORM_A)

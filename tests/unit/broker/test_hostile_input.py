@@ -3,11 +3,12 @@
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from broker.protocol import envelope
 from broker.protocol.envelope import MAX_MESSAGE_BYTES, NAMESPACE, event_objects, parse_document, parse_message
 from broker.protocol.errors import NotValid, NotWellFormed, ZoneError
 from tests.unit.broker.builders import MSG_ID, add_personal
@@ -96,26 +97,51 @@ def test_refusal_names_the_line(body: bytes, line: int) -> None:
     assert caught.value.line == line
 
 
-def test_external_dtd_is_not_even_opened(tmp_path: Path) -> None:
-    pipe = tmp_path / "evil.dtd"
-    os.mkfifo(pipe)
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[tuple[Path, threading.Event]]:
+    """A named pipe, and whether anybody has opened it to read."""
+    path = tmp_path / "evil.dtd"
+    os.mkfifo(path)
     opened = threading.Event()
+    over = threading.Event()
 
     def wait_for_a_reader() -> None:
-        with pipe.open("wb"):  # returns when somebody opens the other end
-            opened.set()
+        with path.open("wb"):  # returns when somebody opens the other end
+            if not over.is_set():
+                opened.set()
 
     waiting = threading.Thread(target=wait_for_a_reader)
     waiting.start()
-    try:
-        with pytest.raises(NotWellFormed, match="DOCTYPE"):
-            parse_message(f'<!DOCTYPE SIF_Message SYSTEM "file://{pipe}">'.encode() + BODY)
-        read_by_the_parser = opened.is_set()
-    finally:
-        pipe.open("rb").close()
-        waiting.join()
+    yield path, opened
+    over.set()
+    if not opened.is_set():
+        path.open("rb").close()
+    waiting.join()
 
-    assert not read_by_the_parser
+
+def test_external_dtd_is_not_even_opened(pipe: tuple[Path, threading.Event]) -> None:
+    path, opened = pipe
+
+    with pytest.raises(NotWellFormed, match="DOCTYPE"):
+        parse_message(f'<!DOCTYPE SIF_Message SYSTEM "file://{path}">'.encode() + BODY)
+
+    assert not opened.is_set()
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    ['a SYSTEM "file://{pipe}"', 'a [<!ENTITY b SYSTEM "file://{pipe}">]', 'a [<!ENTITY % b SYSTEM "{pipe}"> %b;]'],
+)
+def test_the_parser_opens_nothing_even_where_a_doctype_got_past(
+    doctype: str, pipe: tuple[Path, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = pipe
+    monkeypatch.setattr(envelope, "_DOCTYPE", re.compile(rb"(?!)"))
+
+    root = parse_document(f"<!DOCTYPE {doctype.replace('{pipe}', str(path))}><a>&b;</a>".encode())
+
+    assert "".join(str(text) for text in root.itertext()) in ("", "&b;")
+    assert not opened.is_set()
 
 
 def test_inclusions_and_stylesheets_are_left_alone(tmp_path: Path) -> None:

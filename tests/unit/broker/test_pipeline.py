@@ -20,6 +20,7 @@ from broker.protocol.envelope import (
 )
 from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource
 from broker.protocol.identifiers import AgentId
+from broker.protocol.topology import intake_key
 from broker.registry import Registry
 from broker.routing import Router
 from tests.unit.broker.builders import (
@@ -120,9 +121,11 @@ def objects_in(body: bytes) -> list[tuple[str, str, str]]:
 # --- who may send what -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("login", [MERLIN, ""], ids=["another agent's", "none"])
-def test_nobody_sends_as_another_agent(login: str) -> None:
-    with pytest.raises(WrongSource) as caught:
+@pytest.mark.parametrize(
+    ("login", "says"), [(MERLIN, "sends only as itself"), ("", "user_id")], ids=["another agent's", "none"]
+)
+def test_nobody_sends_as_another_agent(login: str, says: str) -> None:
+    with pytest.raises(WrongSource, match=says) as caught:
         read(add_personal(), AgentId(login), ALEX)
 
     assert (caught.value.category, caught.value.code) == (3, 1)
@@ -172,9 +175,9 @@ def test_one_object_without_a_right_refuses_the_whole_event() -> None:
 # --- the ordering key --------------------------------------------------------------------------------------------
 
 
-def test_the_routing_key_is_the_learner_the_object_is_about() -> None:
-    assert read(add_personal(ALEX), MIS, ALEX).learners == (ALEX,)
-    for wrong in (BILLIE, "", ALEX.lower()):
+def test_the_routing_key_is_that_of_the_learner_the_object_is_about() -> None:
+    assert read(add_personal(ALEX), MIS, intake_key(ALEX)).learners == (ALEX,)
+    for wrong in (intake_key(BILLIE), "", ALEX):
         with pytest.raises(NotValid, match="routing key"):
             read(add_personal(ALEX), MIS, wrong)
 
@@ -183,7 +186,7 @@ def test_objects_of_several_learners_do_not_travel_in_one_message() -> None:
     body = event((PERSONAL, Action.ADD, personal(ALEX)), (PERSONAL, Action.ADD, personal(BILLIE)))
 
     with pytest.raises(NotValid, match="several messages"):
-        read(body, MIS, ALEX)
+        read(body, MIS, intake_key(ALEX))
 
 
 def test_an_object_about_no_learner_may_have_any_key() -> None:

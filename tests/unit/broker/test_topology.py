@@ -16,11 +16,13 @@ from broker.protocol.topology import (
     DELIVERY,
     INTAKE,
     INTAKE_DELIVERY_LIMIT,
+    SHARDS,
     Binding,
     Queue,
     agent_permissions,
     agent_queue,
     agent_topology,
+    intake_key,
     intake_queue,
     zone_topology,
 )
@@ -54,14 +56,23 @@ def test_nothing_is_dead_lettered_from_the_dead() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 64])
-def test_intake_hashes_evenly_onto_its_partitions_each_with_one_active_consumer(partitions: int) -> None:
+def test_intake_deals_all_shards_evenly_to_its_partitions_each_with_one_active_consumer(partitions: int) -> None:
     zone = zone_topology(partitions)
 
     names = [intake_queue(n) for n in range(partitions)]
     assert [q.name for q in zone.queues if q.name.startswith("zone.intake.")] == names
-    assert [b for b in zone.bindings if b.exchange == INTAKE] == [Binding(INTAKE, name, "1") for name in names]
+    bound = [b for b in zone.bindings if b.exchange == INTAKE]
+    assert sorted(b.key for b in bound) == [f"{shard:02x}" for shard in range(SHARDS)]
+    assert {sum(b.queue == name for b in bound) for name in names} == {SHARDS // partitions}
     assert all(q.arguments["x-single-active-consumer"] is True for q in zone.queues if q.name in names)
-    assert {e.name: e.kind for e in zone.exchanges}[INTAKE] == "x-consistent-hash"
+    assert {e.name: e.kind for e in zone.exchanges}[INTAKE] == "direct"
+
+
+def test_the_intake_key_of_a_learner_is_the_same_for_ever_and_always_bound() -> None:
+    keys = {intake_key(f"{n:032X}") for n in range(4000)}
+
+    assert intake_key("A1" * 16) == "77"
+    assert keys == {f"{shard:02x}" for shard in range(SHARDS)}
 
 
 def test_delivery_limits_are_those_that_are_documented() -> None:

@@ -291,17 +291,19 @@ def test_an_element_that_is_emptied_arrives_as_emptied(path: str) -> None:
 
 
 @pytest.mark.parametrize("nil", ["true", "1"])
-def test_emptying_an_element_reaches_whoever_has_a_part_of_it(nil: str) -> None:
+@pytest.mark.parametrize("path", ["CurrentSchoolEnrolment/NCYearGroup", "CurrentSchoolEnrolment/@MembershipType"])
+def test_emptying_an_element_reaches_whoever_has_a_part_of_it_and_nobody_else(nil: str, path: str) -> None:
     learner = element(
-        f'<LearnerPersonal xmlns="{NAMESPACE}" xmlns:xsi="{XSI}" RefId="{ALEX}"><InCare xsi:nil="{nil}"/>'
-        "</LearnerPersonal>"
+        f'<LearnerPersonal xmlns="{NAMESPACE}" xmlns:xsi="{XSI}" RefId="{ALEX}">'
+        f'<CurrentSchoolEnrolment xsi:nil="{nil}"/></LearnerPersonal>'
     )
 
-    arrived = in_a_message(view("@RefId", "InCare/Current").cut(learner) or b"")
-    not_theirs = view("@RefId", "UPN", "CurrentSchoolEnrolment/NCYearGroup").cut(learner)
+    arrived = in_a_message(view("@RefId", path).cut(learner) or b"")
 
-    assert [(child.tag, dict(child.attrib)) for child in arrived] == [(f"{NS}InCare", {f"{{{XSI}}}nil": "true"})]
-    assert not_theirs is None
+    assert [(child.tag, dict(child.attrib)) for child in arrived] == [
+        (f"{NS}CurrentSchoolEnrolment", {f"{{{XSI}}}nil": "true"})
+    ]
+    assert view("@RefId", "UPN", "InCare/Current").cut(learner) is None
 
 
 def test_a_prefixed_document_is_cut_like_one_without_prefixes() -> None:

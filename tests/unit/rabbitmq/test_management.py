@@ -10,9 +10,8 @@ from broker.rabbitmq.management import check_overview, password_hash
 URL = "http://127.0.0.1:15672"
 
 
-def overview(version: str, **exchange_types: bool) -> dict[str, object]:
-    kinds = [{"name": name.replace("_", "-"), "enabled": enabled} for name, enabled in exchange_types.items()]
-    return {"rabbitmq_version": version, "exchange_types": kinds}
+def overview(version: str) -> dict[str, object]:
+    return {"rabbitmq_version": version}
 
 
 def test_password_hash_is_the_one_of_rabbitmqs_documentation() -> None:
@@ -24,19 +23,13 @@ def test_two_hashes_of_one_password_differ() -> None:
 
 
 @pytest.mark.parametrize("version", ["3.10.0", "3.13.7", "4.0.0-rc.1", "4.1.2+12.gabcdef"])
-def test_server_from_3_10_on_with_consistent_hash_is_accepted(version: str) -> None:
-    assert check_overview(overview(version, direct=True, x_consistent_hash=True), URL) is None  # type: ignore[func-returns-value]  # it must not raise
+def test_server_from_3_10_on_is_accepted(version: str) -> None:
+    assert check_overview(overview(version), URL) is None  # type: ignore[func-returns-value]  # it must not raise
 
 
 def test_server_before_3_10_is_refused() -> None:
     with pytest.raises(ManagementError, match=r"RabbitMQ 3\.9\.29 .*install 3\.10 or later"):
-        check_overview(overview("3.9.29", x_consistent_hash=True), URL)
-
-
-@pytest.mark.parametrize("kinds", [{"direct": True}, {"x_consistent_hash": False}], ids=["absent", "disabled"])
-def test_server_without_consistent_hash_is_refused_with_the_command_that_enables_it(kinds: dict[str, bool]) -> None:
-    with pytest.raises(ManagementError, match="rabbitmq-plugins enable rabbitmq_consistent_hash_exchange"):
-        check_overview(overview("3.10.8", **kinds), URL)
+        check_overview(overview("3.9.29"), URL)
 
 
 def test_api_that_does_not_answer_is_named_with_the_command_that_enables_it() -> None:

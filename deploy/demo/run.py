@@ -1,0 +1,324 @@
+"""The demo: a made-up authority's zone on real-format exports, shown live; ./deploy/quickstart runs it.
+
+    python deploy/demo/run.py [--once] [--workers N] [--folder DIR]
+
+Three schools' systems publish what their exports hold; the learning platform and the virtual school get what agreements
+share. Then the next day's exports arrive and only the changes flow. With --once it ends by itself, prints the
+reconciliation and exits 1 when the books do not balance.
+"""
+
+import argparse
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the demo is no installed package
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from agents.settings import AgentSettings, read_settings
+from agents.show import status
+from agents.store import Store as AgentStore
+from broker.logs import configure_logging
+from broker.protocol.errors import ZoneError
+from broker.settings import load_zone
+from broker.storage import Store, open_store
+from broker.supervisor import RunningZone
+from deploy.demo import generate
+from schemas import load
+
+PATIENCE: Final = 180.0
+"""Seconds without progress after which the demo gives up."""
+CALM: Final = 2.0
+"""Seconds in which nothing may move before everything counts as arrived."""
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One line of the reconciliation: an agent's objects, as the agent counts them and as the zone does."""
+
+    agent: str
+    object_type: str
+    agent_counts: int
+    zone_counts: int
+    detail: str
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both count the same."""
+        return self.agent_counts == self.zone_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that is counted at one moment.
+
+    Attributes:
+        unread: Files that an agent has not read yet as they now are.
+        waiting: Events in the agents' spools.
+    """
+
+    published: tuple[Book, ...]
+    received: tuple[Book, ...]
+    unbalanced: int
+    unread: int
+    waiting: int
+    held: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the zone and its agents agree, and within the zone each message is accounted for."""
+        books = (*self.published, *self.received)
+        return not self.unbalanced and not self.unread and not self.waiting and all(book.balanced for book in books)
+
+
+class Demo:
+    """The demo's working folder, its zone and what is to be seen of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._agents: dict[str, AgentSettings] = {}
+        self._files_due = 0.0
+
+    def prepare(self) -> Mapping[str, Any]:
+        """Make the folder anew, with the zone's settings and the first day's exports."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(ROOT / "deploy" / "demo" / "zone", self.folder)
+        (self.folder / "out").mkdir()
+        for file in sorted((self.folder / "agents").glob("*.toml")):
+            settings = read_settings(file)
+            self._agents[settings.id] = settings
+        return self.export(changed=False)
+
+    def export(self, *, changed: bool) -> Mapping[str, Any]:
+        """Let the schools write their exports of the first or the next day; return what is expected of them."""
+        expected = generate.write(self.folder, changed=changed)
+        self._files_due = time.time()
+        return expected
+
+    def look(self, store: Store) -> Picture:
+        """Count everything, from the agents' own books and from the zone's."""
+        states = {agent: state for agent, settings in self._agents.items() if (state := _state(settings)) is not None}
+        published, received = [], []
+        rows = store.reconcile()
+        for row in rows:
+            if row.object_type:
+                sent = states.get(row.source, {}).get("messages_sent", {}).get(row.object_type, 0)
+                detail = f"{row.accepted:,} accepted, {row.refused:,} refused"
+                published.append(Book(row.source, row.object_type, sent, row.accepted + row.refused, detail))
+        totals: dict[tuple[str, str], tuple[int, int]] = {}
+        for recipient in store.recipients():
+            delivered, withheld = totals.get((recipient.agent, recipient.object_type), (0, 0))
+            key = (recipient.agent, recipient.object_type)
+            totals[key] = (delivered + recipient.delivered, withheld + recipient.withheld)
+        for (agent, object_type), (delivered, withheld) in sorted(totals.items()):
+            got = states.get(agent, {}).get("messages_received", {}).get(object_type, 0)
+            received.append(Book(agent, object_type, got, delivered, f"{withheld:,} withheld"))
+        return Picture(
+            tuple(published),
+            tuple(received),
+            sum(row.unbalanced for row in rows),
+            sum(self._unread(settings, states.get(agent)) for agent, settings in self._agents.items()),
+            sum(state["waiting"] for state in states.values()),
+            store.quarantine_counts()["held"],
+        )
+
+    def _unread(self, settings: AgentSettings, state: Mapping[str, Any] | None) -> int:
+        """Return how many of an agent's files it has not read since the last exports were written."""
+        read = {file["path"]: file["read_at"] for file in state["files"]} if state else {}
+        due = datetime.fromtimestamp(self._files_due, UTC).isoformat()
+        wanted = {
+            str(path) for source in settings.sources for path in _glob(settings.pattern(source)) if self._is_due(path)
+        }
+        return sum(read.get(path, "") < due for path in wanted)
+
+    def _is_due(self, path: Path) -> bool:
+        return path.stat().st_mtime >= self._files_due
+
+
+def _glob(pattern: Path) -> Iterator[Path]:
+    return pattern.parent.glob(pattern.name)
+
+
+def _state(settings: AgentSettings) -> Mapping[str, Any] | None:
+    """Return an agent's own account of itself; None while it has none."""
+    if not (settings.state_folder / "agent.key").exists() or not (settings.state_folder / "agent.db").exists():
+        return None
+    with AgentStore(settings.state_folder) as store:
+        return status(store, load(), 0)
+
+
+def _await(demo: Demo, running: RunningZone, store: Store, show: Callable[[Picture], None]) -> Picture:
+    """Wait until everything has arrived and the books are calm; give up after PATIENCE without any progress."""
+    last, since = demo.look(store), time.monotonic()
+    while True:
+        running.check()
+        time.sleep(0.5)
+        picture = demo.look(store)
+        show(picture)
+        if picture != last:
+            last, since = picture, time.monotonic()
+        calm = time.monotonic() - since
+        if (picture.balanced and calm > CALM) or calm > PATIENCE:
+            return picture
+
+
+def _flow(picture: Picture, title: str) -> Group:
+    """Return what flows, as two tables: from the schools, and to those who receive."""
+    sent = Table("From", "Object", "Sent by the agent", "Taken by the zone", "", title=title, title_justify="left")
+    for book in picture.published:
+        sent.add_row(book.agent, book.object_type, f"{book.agent_counts:,}", f"{book.zone_counts:,}", book.detail)
+    got = Table("To", "Object", "Received by the agent", "Delivered by the zone", "")
+    for book in picture.received:
+        got.add_row(book.agent, book.object_type, f"{book.agent_counts:,}", f"{book.zone_counts:,}", book.detail)
+    waiting = f"{picture.unread} files to read, {picture.waiting:,} events in the agents' spools"
+    return Group(sent, got, Text(waiting, "dim"))
+
+
+@contextmanager
+def _shown(title: str) -> Iterator[Callable[[Picture], None]]:
+    """Give a way to show pictures: live on a terminal, else nothing until the end."""
+    if not console.is_terminal:
+        console.print(f"{title} ...")
+        yield lambda _picture: None
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        yield lambda picture: live.update(_flow(picture, title))
+
+
+def _reconciliation(picture: Picture) -> Table:
+    table = Table(title="Reconciliation: the agents' own books against the zone's", title_justify="left")
+    for heading in ("Agent", "Object", "Agent counts", "Zone counts", "Of which", "Balance"):
+        table.add_column(heading, justify="right" if heading.endswith("counts") else "left")
+    for direction, books in (("published", picture.published), ("received", picture.received)):
+        for book in books:
+            table.add_row(
+                book.agent,
+                book.object_type,
+                f"{book.agent_counts:,} {direction}",
+                f"{book.zone_counts:,}",
+                book.detail,
+                Text("balances", "green") if book.balanced else Text("OFF", "bold red"),
+            )
+        table.add_section()
+    return table
+
+
+def _summary(demo: Demo, expected: Mapping[str, Any], picture: Picture) -> list[str]:
+    """Print what the receivers have, and return what is not as it should be."""
+    problems: list[str] = []
+    users = demo.folder / "out" / "merlin" / "current" / "users.csv"
+    pupils = (
+        sum(",student," in line for line in users.read_text(encoding="utf-8").splitlines()) if users.exists() else 0
+    )
+    wanted = sum(school["accounts"] for school in expected["schools"].values())
+    console.print(f"Merlin, the learning platform, has {pupils:,} pupils' accounts in {users}")
+    state = _state(read_settings(demo.folder / "agents" / "virtual-school.toml"))
+    learners = state["received"].get("LearnerPersonal", 0) if state else 0
+    console.print(f"The virtual school has {learners} looked-after learners, and nobody else.")
+    console.print(f"{picture.held} message(s) wait in quarantine for somebody to mend or discard them.")
+    if pupils != wanted:
+        problems.append(f"the learning platform should have {wanted} pupils and has {pupils}")
+    if learners != len(expected["looked_after"]):
+        problems.append(f"the virtual school should have {len(expected['looked_after'])} learners and has {learners}")
+    if not picture.balanced:
+        problems.append("the books do not balance")
+    return problems
+
+
+def _next_steps(demo: Demo) -> None:
+    zone = demo.folder.relative_to(ROOT) if demo.folder.is_relative_to(ROOT) else demo.folder
+    console.print("\nLook around (in another terminal while it runs, or afterwards):")
+    for command in (
+        f"sifzone agent inbox {zone}/agents/virtual-school.toml",
+        f"sifzone agent status {zone}/agents/mis-8209901.toml",
+        f"sifzone quarantine list --zone {zone}",
+        f"sifzone ledger --limit 20 --zone {zone}",
+        f"sifzone check --zone {zone}",
+    ):
+        console.print(f"  .venv/bin/{command}", highlight=False)
+
+
+def run(demo: Demo, workers: int, *, once: bool) -> int:
+    """Run the demo; return the exit code."""
+    started = time.monotonic()
+    expected = demo.prepare()
+    pupils = sum(school["pupils"] for school in expected["schools"].values())
+    console.print(
+        f"Three made-up schools with {pupils} pupils have written their exports to {demo.folder / 'schools'}."
+    )
+    console.print("Starting RabbitMQ, the zone and its agents ...")
+    with (
+        (demo.folder / "zone.log").open("w") as logged,
+        RunningZone(load_zone(demo.folder), workers, agents=True, log_file=logged.fileno()) as running,
+        open_store(running.zone.database_url, running.zone.key_file) as store,
+    ):
+        with _shown("The schools' exports are read; what agreements share, flows") as show:
+            first = _await(demo, running, store, show)
+        console.print(_flow(first, f"After the first export ({time.monotonic() - started:.0f} s)"))
+        expected = demo.export(changed=True)
+        with _shown("The next day's exports arrive; only what changed, flows") as show:
+            second = _await(demo, running, store, show)
+        _print_changes(first, second)
+        console.print(_reconciliation(second))
+        problems = _summary(demo, expected, second)
+        for problem in problems:
+            console.print(f"[bold red]Not as it should be:[/bold red] {problem}")
+        _next_steps(demo)
+        if not once:
+            _stay(demo, running, store)
+    return 1 if problems else 0
+
+
+def _print_changes(first: Picture, second: Picture) -> None:
+    before = {(book.agent, book.object_type): book.agent_counts for book in (*first.published, *first.received)}
+    table = Table(
+        "Agent", "Object", "Messages", title="The next day's exports: only what changed", title_justify="left"
+    )
+    for book in (*second.published, *second.received):
+        more = book.agent_counts - before.get((book.agent, book.object_type), 0)
+        if more:
+            table.add_row(book.agent, book.object_type, f"{more:,}")
+    console.print(table)
+
+
+def _stay(demo: Demo, running: RunningZone, store: Store) -> None:
+    console.print("\nThe zone goes on: change a file below schools/ and watch. Ctrl-C ends it.")
+    with suppress(KeyboardInterrupt), _shown("The zone is running") as show:
+        while True:
+            running.check()
+            time.sleep(1)
+            show(demo.look(store))
+
+
+def main() -> int:
+    """Read the command line and run; exit code 0 when all balances, 1 when not, 2 when it could not run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--once", action="store_true", help="end by itself; exit 1 when the books do not balance")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes of the zone (default 1)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="working folder, made anew")
+    options = parser.parse_args()
+    configure_logging(level=logging.ERROR)
+    try:
+        return run(Demo(options.folder.resolve()), options.workers, once=options.once)
+    except ZoneError as error:
+        console.print(f"[red]The demo could not run:[/red] {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
