@@ -114,6 +114,7 @@ class Runtime:
                 thread.join()
         if work.error is not None:
             raise work.error
+        self._write_target()
         log.info("stopped", waiting=self.spool.count())
 
     def run_once(self, connect: Connect, limits: Limits = DEFAULT_LIMITS) -> None:

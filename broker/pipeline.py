@@ -19,7 +19,7 @@ from broker.protocol.envelope import (
     event_objects,
     parse_message,
 )
-from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource, ZoneError
+from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotValid, WrongSource, ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import intake_key
 from broker.routing import Plan, Reason, Router, Standings
@@ -148,8 +148,7 @@ def decide(
     """
     try:
         for event in inbound.objects:
-            check_known(event)  # before the rights, since nobody can be given a right to it
-            router.registry.check_may_publish(inbound.sender, event.object_type, event.action)
+            _check_right(inbound.sender, event, router)
         for event in inbound.objects:
             fault = check_object(event) if only is None else None
             if fault is not None:
@@ -161,6 +160,14 @@ def decide(
     else:
         accepted = _decide_several(inbound, router, index, upn_key)
     return accepted if only is None else _restricted(accepted, only)
+
+
+def _check_right(sender: AgentId, event: EventObject, router: Router) -> None:
+    try:
+        router.registry.check_may_publish(sender, event.object_type, event.action)
+    except MayNotPublish:
+        check_known(event)  # nobody can be given a right to an object that the zone does not have: say that instead
+        raise
 
 
 def _restricted(accepted: Accepted, only: AgentId) -> Accepted:

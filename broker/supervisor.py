@@ -152,7 +152,7 @@ class RunningZone:
         return _Server(node.management_url, node.admin_user, node.admin_password, f"amqp://127.0.0.1:{node.ports.amqp}")
 
     def _check_partitions(self, management: Management) -> None:
-        """Undo what another number of partitions has bound; only an empty intake may be dealt anew, or order is lost."""
+        """Undo what another number of partitions has bound; with messages in the intake, order would be lost."""
         wanted = {
             (b.queue, b.key) for b in zone_topology(self.zone.settings.partitions).bindings if b.exchange == INTAKE
         }

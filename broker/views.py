@@ -226,7 +226,8 @@ def _whole(element: etree._Element) -> bytes:
     end = piece.find(b">")
     if piece.find(b" xmlns:", 0, end) >= 0:
         piece = _standing_alone(piece, end)
-    if piece.find(_DECLARATION, 0, piece.find(b">")) >= 0:  # the enclosing message declares it
+        end = piece.find(b">")
+    if piece.find(_DECLARATION, 0, end) >= 0:  # the enclosing message declares it
         piece = piece.replace(_DECLARATION, b"", 1)
     return piece
 

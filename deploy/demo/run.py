@@ -42,23 +42,37 @@ PATIENCE: Final = 180.0
 """Seconds without progress after which the demo gives up."""
 CALM: Final = 2.0
 """Seconds in which nothing may move before everything counts as arrived."""
-console = Console()
+WRITING: Final = 20.0
+"""Seconds within which the learning platform's agent writes what it has received."""
+_CLOCK_GRAIN: Final = 0.02
+"""Seconds by which a file's time may lie before the clock's."""
+_PLAIN_WIDTH: Final = 130
+console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """One line of the reconciliation: an agent's objects, as the agent counts them and as the zone does."""
+    """One line of the reconciliation: messages about one object that an agent sent, or received.
+
+    Attributes:
+        agent_counts: As the agent's own books have it; ``zone_counts`` as the zone's ledger has it.
+        refused: Of those sent; None for a receiver.
+        due: How many deliveries there were to decide about: one for each subscriber and accepted message.
+    """
 
     agent: str
     object_type: str
     agent_counts: int
     zone_counts: int
-    detail: str
+    refused: int | None
+    due: int
+    delivered: int
+    withheld: int
 
     @property
     def balanced(self) -> bool:
-        """Whether both count the same."""
-        return self.agent_counts == self.zone_counts
+        """Whether both count the same, and all that was due is accounted for."""
+        return self.agent_counts == self.zone_counts and self.due == self.delivered + self.withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +118,8 @@ class Demo:
 
     def export(self, *, changed: bool) -> Mapping[str, Any]:
         """Let the schools write their exports of the first or the next day; return what is expected of them."""
-        expected = generate.write(self.folder, changed=changed)
-        self._files_due = time.time()
-        return expected
+        self._files_due = time.time() - _CLOCK_GRAIN
+        return generate.write(self.folder, changed=changed)
 
     def look(self, store: Store) -> Picture:
         """Count everything, from the agents' own books and from the zone's."""
@@ -116,8 +129,9 @@ class Demo:
         for row in rows:
             if row.object_type:
                 sent = states.get(row.source, {}).get("messages_sent", {}).get(row.object_type, 0)
-                detail = f"{row.accepted:,} accepted, {row.refused:,} refused"
-                published.append(Book(row.source, row.object_type, sent, row.accepted + row.refused, detail))
+                taken = row.accepted + row.refused
+                due = (row.considered, row.delivered, row.withheld)
+                published.append(Book(row.source, row.object_type, sent, taken, row.refused, *due))
         totals: dict[tuple[str, str], tuple[int, int]] = {}
         for recipient in store.recipients():
             delivered, withheld = totals.get((recipient.agent, recipient.object_type), (0, 0))
@@ -125,7 +139,7 @@ class Demo:
             totals[key] = (delivered + recipient.delivered, withheld + recipient.withheld)
         for (agent, object_type), (delivered, withheld) in sorted(totals.items()):
             got = states.get(agent, {}).get("messages_received", {}).get(object_type, 0)
-            received.append(Book(agent, object_type, got, delivered, f"{withheld:,} withheld"))
+            received.append(Book(agent, object_type, got, delivered, None, delivered + withheld, delivered, withheld))
         return Picture(
             tuple(published),
             tuple(received),
@@ -176,13 +190,15 @@ def _await(demo: Demo, running: RunningZone, store: Store, show: Callable[[Pictu
 
 
 def _flow(picture: Picture, title: str) -> Group:
-    """Return what flows, as two tables: from the schools, and to those who receive."""
-    sent = Table("From", "Object", "Sent by the agent", "Taken by the zone", "", title=title, title_justify="left")
-    for book in picture.published:
-        sent.add_row(book.agent, book.object_type, f"{book.agent_counts:,}", f"{book.zone_counts:,}", book.detail)
-    got = Table("To", "Object", "Received by the agent", "Delivered by the zone", "")
-    for book in picture.received:
-        got.add_row(book.agent, book.object_type, f"{book.agent_counts:,}", f"{book.zone_counts:,}", book.detail)
+    """Return what flows, as two tables: from the schools, and to those who receive; one line an agent."""
+    sent = Table("From", "Sent", "Taken by the zone", "Refused", title=title, title_justify="left")
+    got = Table("To", "Received", "Delivered by the zone", "Withheld")
+    for table, books in ((sent, picture.published), (got, picture.received)):
+        for agent in dict.fromkeys(book.agent for book in books):
+            own = [book for book in books if book.agent == agent]
+            last = sum(book.withheld if book.refused is None else book.refused for book in own)
+            counts = (sum(book.agent_counts for book in own), sum(book.zone_counts for book in own), last)
+            table.add_row(agent, *(f"{count:,}" for count in counts))
     waiting = f"{picture.unread} files to read, {picture.waiting:,} events in the agents' spools"
     return Group(sent, got, Text(waiting, "dim"))
 
@@ -200,16 +216,19 @@ def _shown(title: str) -> Iterator[Callable[[Picture], None]]:
 
 def _reconciliation(picture: Picture) -> Table:
     table = Table(title="Reconciliation: the agents' own books against the zone's", title_justify="left")
-    for heading in ("Agent", "Object", "Agent counts", "Zone counts", "Of which", "Balance"):
-        table.add_column(heading, justify="right" if heading.endswith("counts") else "left")
-    for direction, books in (("published", picture.published), ("received", picture.received)):
+    table.add_column("Agent")
+    table.add_column("Object")
+    for heading in ("Agent's books", "Zone's books", "Refused", "Due", "Delivered", "Withheld"):
+        table.add_column(heading, justify="right")
+    table.add_column("Balance")
+    for direction, books in (("sent", picture.published), ("got", picture.received)):
         for book in books:
+            numbers = (book.zone_counts, book.refused, book.due, book.delivered, book.withheld)
             table.add_row(
                 book.agent,
                 book.object_type,
                 f"{book.agent_counts:,} {direction}",
-                f"{book.zone_counts:,}",
-                book.detail,
+                *("" if number is None else f"{number:,}" for number in numbers),
                 Text("balances", "green") if book.balanced else Text("OFF", "bold red"),
             )
         table.add_section()
@@ -219,11 +238,9 @@ def _reconciliation(picture: Picture) -> Table:
 def _summary(demo: Demo, expected: Mapping[str, Any], picture: Picture) -> list[str]:
     """Print what the receivers have, and return what is not as it should be."""
     problems: list[str] = []
-    users = demo.folder / "out" / "merlin" / "current" / "users.csv"
-    pupils = (
-        sum(",student," in line for line in users.read_text(encoding="utf-8").splitlines()) if users.exists() else 0
-    )
     wanted = sum(school["accounts"] for school in expected["schools"].values())
+    users = demo.folder / "out" / "merlin" / "current" / "users.csv"
+    pupils = _await_accounts(users, wanted)
     console.print(f"Merlin, the learning platform, has {pupils:,} pupils' accounts in {users}")
     state = _state(read_settings(demo.folder / "agents" / "virtual-school.toml"))
     learners = state["received"].get("LearnerPersonal", 0) if state else 0
@@ -236,6 +253,17 @@ def _summary(demo: Demo, expected: Mapping[str, Any], picture: Picture) -> list[
     if not picture.balanced:
         problems.append("the books do not balance")
     return problems
+
+
+def _await_accounts(users: Path, wanted: int) -> int:
+    """Return how many pupils the learning platform has; it writes its files every few seconds."""
+    until = time.monotonic() + WRITING
+    while True:
+        lines = users.read_text(encoding="utf-8").splitlines() if users.exists() else []
+        pupils = sum(line.split(",", 6)[3:6:2] == ["true", "student"] for line in lines)
+        if pupils == wanted or time.monotonic() > until:
+            return pupils
+        time.sleep(0.5)
 
 
 def _next_steps(demo: Demo) -> None:
