@@ -91,4 +91,4 @@ def _routing_key(body: bytes) -> str:
         return ""
     event = event_objects(message)[0]
     about = about_learner(event) if event.object_type in schemas.load().objects else None
-    return intake_key(about or event.element.get("RefId", ""))
+    return intake_key(about or event.element.get("RefId") or "")

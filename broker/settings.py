@@ -26,6 +26,9 @@ from broker.registry import AgentRecord, Registry
 _ZONE_FILE: Final = "zone.toml"
 _SQLITE: Final = "sqlite:///"
 
+Stamp = tuple[tuple[str, int, int], ...]
+"""Name, time and size of each file that a configuration was read from."""
+
 
 class AgentSettings(BaseModel):
     """One agent in zone.toml."""
@@ -70,7 +73,7 @@ class Zone:
     settings: ZoneSettings
     registry: Registry
     agreements: tuple[Agreement, ...]
-    stamp: tuple[tuple[str, int, int], ...] = ()
+    stamp: Stamp = ()
 
     @property
     def id(self) -> ZoneId:
@@ -124,7 +127,7 @@ def load_zone(folder: Path) -> Zone:
     return Zone(folder.resolve(), settings, registry, load_agreements(folder / "agreements"), stamp)
 
 
-def zone_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def zone_stamp(folder: Path) -> Stamp:
     """Return names, times and sizes of the files that make up a zone's configuration; cheap to ask often."""
     files = [folder / _ZONE_FILE, *sorted((folder / "agreements").glob("*.toml"))]
     return tuple((file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file)) is not None)

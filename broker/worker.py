@@ -32,7 +32,7 @@ from broker.protocol.topology import (
     zone_topology,
 )
 from broker.routing import Router
-from broker.settings import Zone, load_zone, zone_stamp
+from broker.settings import Stamp, Zone, load_zone, zone_stamp
 from broker.storage import (
     SEEN_AGAIN,
     Batch,
@@ -137,8 +137,10 @@ class Worker:
         self._works: deque[_Work] = deque()
         self._pending: set[Key] = set()
         self._checked = 0.0
+        self._bad_stamp: Stamp = ()
         self._schools_checked = 0.0
-        self._use(zone)
+        self._zone = zone
+        self._router = self._new_router(zone)
 
     def open(self, partitions: Sequence[int]) -> None:
         """Declare the zone and each agent's queue, and take the intake *partitions*, control and dead letters."""
@@ -405,13 +407,17 @@ class Worker:
         log.info("configuration_loaded", agreements=len(self._zone.agreements), agents=len(self._zone.registry.agents))
 
     def _use(self, zone: Zone) -> None:
-        self._zone = zone
-        self._bad_stamp: object = None
-        self._router = Router(zone.registry, zone.agreements, date.today())  # noqa: DTZ011  # as above
+        self._zone, self._bad_stamp = zone, ()
+        self._router = self._new_router(zone)
+
+    @staticmethod
+    def _new_router(zone: Zone) -> Router:
+        today = date.today()  # noqa: DTZ011  # agreements run by the zone's own calendar
         for agreement in zone.agreements:
-            warning = agreement.expiry_warning(self._router.today)
+            warning = agreement.expiry_warning(today)
             if warning is not None:
                 log.warning("agreement_expires", agreement=agreement.id, reason=warning)
+        return Router(zone.registry, zone.agreements, today)
 
     def _topology(self) -> Topology:
         topology = zone_topology(self._zone.settings.partitions)

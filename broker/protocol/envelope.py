@@ -316,7 +316,7 @@ _ACTIONS: Final = {action.value: action for action in Action}
 
 
 def _parse_header(element: etree._Element) -> Header:
-    texts = {local_name(child): child.text or "" for child in element}
+    texts = {tag[_NS_LENGTH:]: child.text or "" for child in element if (tag := child.tag).startswith(_NS)}
     msg_id = texts.get("SIF_MsgId", "").strip()
     if not is_guid(msg_id):
         raise NotValid("SIF_Header/SIF_MsgId must be 32 upper-case hexadecimal digits without hyphens")

@@ -35,7 +35,7 @@ _PREVIOUS = """<PreviousEstablishment><EstablishmentId>99{n:02d}</EstablishmentI
 def events(count: int) -> list[tuple[str, str, bytes]]:
     """Return *count* events as (message id, learner's RefId, body of about 3,000 bytes)."""
     previous = "".join(_PREVIOUS.format(n=n) for n in range(5, 8))
-    found = []
+    found: list[tuple[str, str, bytes]] = []
     for n in range(count):
         ref = new_ref_id()
         element = _OBJECT.format(ref=ref, enrolment=new_ref_id(), n=n, t=n % 1000, previous=previous)

@@ -248,7 +248,7 @@ def main() -> None:
 def _report(runs: dict[str, list[Measured]], profile: Measured, count: int) -> dict[str, object]:
     def ratio(top: str, bottom: str, attribute: str = "rate") -> float:
         pairs = zip(runs[top], runs[bottom], strict=True)
-        return statistics.median(getattr(a, attribute) / getattr(b, attribute) for a, b in pairs)
+        return float(statistics.median(getattr(a, attribute) / getattr(b, attribute) for a, b in pairs))
 
     return {
         "messages": count,

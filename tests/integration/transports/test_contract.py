@@ -12,7 +12,6 @@ from broker.protocol.topology import (
     DEAD_QUEUE,
     DELIVERY,
     INTAKE,
-    intake_key,
     Argument,
     Binding,
     Permissions,
@@ -21,6 +20,7 @@ from broker.protocol.topology import (
     agent_permissions,
     agent_queue,
     agent_topology,
+    intake_key,
     intake_queue,
     zone_topology,
 )

@@ -151,10 +151,12 @@ def test_publishing_without_a_right_is_refused_with_the_code_of_the_action(actio
     assert [part for part in ("nobody", PERSONAL, "zone.toml") if part not in given.summary] == []
 
 
-def test_an_agent_that_the_zone_does_not_have_is_told_so() -> None:
+@pytest.mark.parametrize("name", [PERSONAL, "LearnerPersonel"], ids=["known object", "unknown object"])
+def test_an_agent_that_the_zone_does_not_have_is_told_so_first(name: str) -> None:
     stranger = AgentId("stranger")
+    xml = personal().replace(PERSONAL, name)
 
-    given = refused(tell(event((PERSONAL, Action.ADD, personal()), sender=stranger), sender=stranger))
+    given = refused(tell(event((name, Action.ADD, xml), sender=stranger), sender=stranger))
 
     assert (given.category, given.code) == (4, 9)
 
