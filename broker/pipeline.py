@@ -4,6 +4,7 @@ The decisions come in the order of SIF: readable, envelope, sender, rights, sche
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
 import schemas
@@ -103,7 +104,7 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
         if about == "" and routing_key is not None:
             raise NotValid(
                 f"{event.object_type} does not name the learner that it is about: "
-                f"add {schemas.load().learner_ref(event.object_type)}, in a Change or Delete too"
+                f"add {_learner_path(event.object_type)}, in a Change or Delete too"
             )
         if about is not None and routing_key is not None and intake_key(about) != routing_key:
             raise NotValid(
@@ -120,12 +121,17 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
 
 def about_learner(event: EventObject) -> str | None:
     """Return the RefId of the learner that an object is about; None when objects of its kind are about no learner."""
-    path = schemas.load().learner_ref(event.object_type)
+    path = _learner_path(event.object_type)
     if path is None:
         return None
     if path.startswith("@"):
         return event.element.get(path[1:], "").strip()  # the schema allows blanks around a RefId
     return (event.element.findtext("/".join(_NS + step for step in path.split("/"))) or "").strip()
+
+
+@cache
+def _learner_path(object_type: str) -> str | None:
+    return schemas.load().learner_ref(object_type)
 
 
 def decide(

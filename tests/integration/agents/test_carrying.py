@@ -15,10 +15,10 @@ from agents import Agent, Event, Limits, NotFinished
 from broker.protocol.envelope import Action, build_event, new_header
 from broker.protocol.errors import UnknownObject
 from broker.protocol.identifiers import AgentId, MsgId, new_msg_id
-from broker.protocol.topology import INTAKE
+from broker.protocol.topology import INTAKE, intake_key
 from broker.transports import Incoming, MemoryBroker, MemoryTransport, Outgoing
 from tests.integration.agents.conftest import Connect
-from tests.integration.agents.zones import SmallZone
+from tests.integration.agents.zones import SmallZone, learner_of
 from tests.unit.agents.helpers import REF, ctf, learner, pupil
 
 QUICK = Limits(idle=timedelta(seconds=0.3), patience=timedelta(seconds=20))
@@ -182,7 +182,7 @@ def test_published_by_hand_is_durable_compared_and_sent_when_the_agent_runs(conn
         until(lambda: len(zone.taken) == 3)
 
         assert [incoming.message_id for incoming in zone.taken] == [first, second, third]
-        assert {incoming.routing_key for incoming in zone.taken} == {REF}
+        assert {incoming.routing_key for incoming in zone.taken} == {intake_key(REF)}
 
 
 def test_an_object_that_no_zone_has_is_refused_with_the_nearest_name(mis_file: Path, memory: MemoryBroker) -> None:
@@ -231,7 +231,7 @@ def test_losses_of_the_network_lose_nothing_and_keep_order_for_each_learner(
 
         first: dict[str, list[str]] = {}
         for incoming in {incoming.message_id: incoming for incoming in reversed(zone.taken)}.values():
-            first.setdefault(incoming.routing_key, []).append(str(incoming.headers["object"]))
+            first.setdefault(learner_of(incoming), []).append(str(incoming.headers["object"]))
         assert Losing.polls > 7
         assert {tuple(reversed(names)) for names in first.values()} == {("LearnerPersonal", "LearnerSchoolEnrolment")}
 
@@ -259,5 +259,5 @@ def test_an_intake_that_takes_nothing_for_a_while_gets_everything_later_in_order
         assert len(rejected) == 5
         orders: dict[str, list[str]] = {}
         for incoming in zone.taken:
-            orders.setdefault(incoming.routing_key, []).append(str(incoming.headers["object"]))
+            orders.setdefault(learner_of(incoming), []).append(str(incoming.headers["object"]))
         assert {tuple(names) for names in orders.values()} == {("LearnerPersonal", "LearnerSchoolEnrolment")}

@@ -18,7 +18,7 @@ from agents import Agent, Limits
 from agents.cli import app
 from agents.store import Store
 from broker.transports import AmqpSettings, AmqpTransport, Incoming
-from tests.integration.agents.zones import SmallZone
+from tests.integration.agents.zones import SmallZone, learner_of
 from tests.integration.transports.proxy import Proxy
 from tests.unit.agents.helpers import ctf, pupil
 
@@ -96,7 +96,7 @@ def check_order(taken: list[Incoming]) -> None:
     orders: dict[str, list[str]] = {}
     first = {incoming.message_id: incoming for incoming in reversed(taken)}
     for incoming in sorted(first.values(), key=taken.index):
-        orders.setdefault(incoming.routing_key, []).append(str(incoming.headers["object"]))
+        orders.setdefault(learner_of(incoming), []).append(str(incoming.headers["object"]))
     assert {tuple(names) for names in orders.values()} == {("LearnerPersonal", "LearnerSchoolEnrolment")}
 
 
@@ -113,7 +113,7 @@ def test_an_agent_killed_between_commit_and_publish_or_confirm_sends_the_same_id
         until(lambda: len(ids(zone.taken)) == 2 * PUPILS)
 
         assert set(promised) <= ids(zone.taken)
-        assert len({(t.headers["object"], t.routing_key) for t in zone.taken}) == 2 * PUPILS
+        assert len({(t.headers["object"], learner_of(t)) for t in zone.taken}) == 2 * PUPILS
         assert not spooled(mis_file)
         check_order(zone.taken)
 
@@ -133,7 +133,7 @@ def test_an_agent_killed_at_any_moment_loses_nothing_and_gives_nothing_a_second_
         until(lambda: len(ids(zone.taken)) >= 4000)
 
         assert len(ids(zone.taken)) == 4000
-        assert len({(t.headers["object"], t.routing_key) for t in zone.taken}) == 4000
+        assert len({(t.headers["object"], learner_of(t)) for t in zone.taken}) == 4000
         check_order(zone.taken)
 
 

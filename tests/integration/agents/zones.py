@@ -1,5 +1,6 @@
 """A very small zone for tests of agents: answers registrations, keeps what is published, delivers it where told."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,3 +97,10 @@ class SmallZone:
 
     def _publish(self, agent: str, body: bytes, message_id: str, kind: str) -> None:
         self.transport.publish(Outgoing(DELIVERY, agent, body, message_id, kind))
+
+
+def learner_of(incoming: Incoming) -> str:
+    """Return the RefId of the learner that an event is about."""
+    found = re.search(rb'(?:LearnerPersonalRefId|<LearnerPersonal RefId)="([0-9A-F]{32})"', incoming.body)
+    assert found is not None
+    return found[1].decode()

@@ -138,9 +138,13 @@ def carrier(request: pytest.FixtureRequest) -> Carrier:
     logins = {agent: ("made-up-password", agent_permissions(agent)) for agent in (SENDER, *RECIPIENTS)}
     logins[AgentId(BROKER_LOGIN)] = ("made-up-password", EVERYTHING)
     management.apply_rights(vhost, logins)
+
+    def delete_queue(queue: str) -> None:
+        node.ctl("delete_queue", "--vhost", vhost, queue)
+
     return Carrier(
         lambda agent: AmqpTransport(AmqpSettings(url=node.amqp_url(vhost, agent, "made-up-password"))),
-        lambda queue: print(node.ctl("delete_queue", "--vhost", vhost, queue)),
+        delete_queue,
     )
 
 
