@@ -3,6 +3,7 @@
 import getpass
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,16 @@ import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from broker import quarantine
 from broker.logs import configure_logging
 from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
-from broker.reports import explain_message, fault_table, ledger_table, quarantine_table, reconciliation
+from broker.reports import explain_message, fault_table, ledger_table, next_step, quarantine_table, reconciliation
 from broker.settings import Zone, load_zone
-from broker.storage import QuarantineState, Store, open_store
+from broker.storage import QuarantineEntry, QuarantineState, Store, open_store
+from broker.storage.encoding import sentence
 from broker.supervisor import RunningZone, read_url
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 
@@ -31,20 +34,24 @@ log = structlog.get_logger(__name__)
 
 app = typer.Typer(
     help="A SIF-style zone broker: one agent per system, sharing agreements, nothing lost, nothing leaked.",
-    epilog="Examples:  sifzone up my-zone   ·   sifzone quarantine list my-zone   ·   sifzone explain MSGID my-zone",
+    epilog="Examples:  sifzone up --zone my-zone   ·   sifzone quarantine list --zone my-zone   ·   "
+    "sifzone explain MSGID --zone my-zone",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 held = typer.Typer(
     help="Messages that were refused or could not be delivered: look, mend, send again, discard.",
-    epilog="Example:  sifzone quarantine list   ·   show ID   ·   fix ID   ·   replay ID",
+    epilog="Examples:  sifzone quarantine list   ·   sifzone quarantine show ID   ·   sifzone quarantine replay ID",
     no_args_is_help=True,
 )
 app.add_typer(held, name="quarantine")
 
-console: Final = Console()
-errors: Final = Console(stderr=True)
+_PLAIN_WIDTH: Final = 200
+"""Columns of what goes to a file or another program: wide enough that no id is cut."""
+_DECIDE_SECONDS: Final = 10.0
+console: Final = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+errors: Final = Console(stderr=True, markup=False, highlight=False)
 
 ZoneFolder = Annotated[
     Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
@@ -60,10 +67,12 @@ def up(
 ) -> None:
     """Run the zone until Ctrl-C: RabbitMQ (a private node, unless zone.toml names one), logins, rights, workers."""
     configure_logging()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a service manager stops us: in order, like Ctrl-C
     with RunningZone(load_zone(zone), workers, agents=agents) as running:
         console.print(
-            f"Zone [bold]{running.zone.id}[/bold] is up with {len(running.worker_pids)} worker(s). Agents find their "
-            f"logins in {running.zone.state / 'credentials'}. Stop it with Ctrl-C."
+            f"Zone {running.zone.id} is up with {len(running.worker_pids)} worker(s). Agents find their "
+            f"logins in {running.zone.state / 'credentials'}. Stop it with Ctrl-C.",
+            soft_wrap=True,
         )
         with suppress(KeyboardInterrupt):
             while True:
@@ -149,13 +158,16 @@ def quarantine_list(
     state: Annotated[QuarantineState, typer.Option(help="Which of them.")] = "held",
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
 ) -> None:
-    """List messages in quarantine, newest first."""
+    """List messages in quarantine, oldest first."""
     with _store(load_zone(zone)) as store:
         entries = store.quarantine_list(state, limit=limit)
     if not entries:
         console.print(f"No {state} messages in quarantine.")
         return
     console.print(quarantine_table(entries))
+    if len(entries) == limit:
+        console.print(f"There may be more than these {limit}: see them with --limit.")
+    console.print("What is wrong with one, and what to do:  sifzone quarantine show ID")
 
 
 @held.command("show", epilog="Example:  sifzone quarantine show 3f2a --body")
@@ -171,9 +183,10 @@ def quarantine_show(
         if body:
             text = store.quarantine_body(found.id).decode("utf-8", "replace")
             lines = {int(finding["line"]) for finding in found.findings}
-            for number, line in enumerate(text.splitlines(), start=1):
+            for number, line in enumerate(text.split("\n"), start=1):  # as the parser counts lines
                 mark = ">" if number in lines else " "
-                console.print(f"{mark}{number:5} {line}", markup=False, highlight=False)
+                console.print(f"{mark}{number:5} {sentence(line.rstrip().expandtabs())}", soft_wrap=True)
+        console.print(next_step(found), soft_wrap=True)
 
 
 @held.command(
@@ -187,10 +200,11 @@ def quarantine_fix(
     """Edit a copy of a message and keep it beside the original; 'replay' then sends the copy."""
     with _store(load_zone(zone)) as store:
         found = store.quarantine_get(entry)
-        mended = file.read_bytes() if file is not None else _edit(store.quarantine_body(found.id))
-        result = quarantine.check_body(found, mended)
-        if result.fault is not None:
-            raise ZoneError(f"not kept, since it is still wrong: {result.fault.summary}")
+        if file is not None:
+            mended = _read(file)
+            _refuse_if_wrong(found, mended)
+        else:
+            mended = _edit_until_right(found, store.quarantine_body(found.id))
         store.quarantine_fix(found.id, mended)
     console.print(f"Kept. Send it with:  sifzone quarantine replay {found.id[:8]}")
 
@@ -203,18 +217,23 @@ def quarantine_replay(entry: EntryId, zone: ZoneFolder = Path()) -> None:
     if not url:
         raise ZoneError("the zone has never been started: start it with 'sifzone up', then replay")
     with _store(loaded) as store, AmqpTransport(AmqpSettings(url=url, name="sifzone replay")) as transport:
-        entry_id = store.quarantine_get(entry).id
-        quarantine.replay(store, transport, entry_id, by=getpass.getuser())
-    console.print(f"{entry_id[:8]} was sent again. See what became of it with:  sifzone ledger --limit 5")
+        found = store.quarantine_get(entry)
+        attempt = quarantine.replay(store, transport, found.id, by=getpass.getuser())
+        rows = quarantine.outcome(store, found, attempt, _DECIDE_SECONDS)
+    if not rows:
+        console.print(f"Sent again; the zone has not come to it yet. Later:  sifzone explain {found.msg_id}")
+        return
+    for part in explain_message(rows, loaded):
+        console.print(part)
 
 
 @held.command("discard", epilog="Example:  sifzone quarantine discard 3f2a")
 def quarantine_discard(entry: EntryId, zone: ZoneFolder = Path()) -> None:
-    """Say that nobody needs a message any more; it is kept, marked so, with your name."""
+    """Say that nobody needs a message any more: its content is removed, the entry stays, with your name."""
     with _store(load_zone(zone)) as store:
         entry_id = store.quarantine_get(entry).id
         store.quarantine_mark(entry_id, "discarded", by=getpass.getuser(), at=time.time())
-    console.print(f"{entry_id[:8]} is discarded.")
+    console.print(f"{entry_id[:8]} is discarded; its content is gone.")
 
 
 def main() -> None:
@@ -224,7 +243,7 @@ def main() -> None:
     try:
         app()
     except ZoneError as error:
-        errors.print(f"[red]sifzone:[/red] {error}", highlight=False, soft_wrap=True)
+        errors.print(Text("sifzone:", "red"), sentence(str(error)), soft_wrap=True)
         sys.exit(2)
 
 
@@ -234,13 +253,46 @@ def _store(zone: Zone) -> Store:
     return open_store(zone.database_url, zone.key_file)
 
 
+def _refuse_if_wrong(entry: QuarantineEntry, mended: bytes) -> None:
+    fault = quarantine.check_body(entry, mended).fault
+    if fault is not None:
+        raise ZoneError(f"not kept, since it is still wrong: {fault.summary}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ZoneError(f"{file}: cannot be read ({error.strerror}): name the file with the mended message") from error
+
+
+def _edit_until_right(entry: QuarantineEntry, body: bytes) -> bytes:
+    """Let a person edit *body*, again while it is still wrong, so that no work is lost."""
+    while True:
+        body = _edit(body)
+        try:
+            _refuse_if_wrong(entry, body)
+        except ZoneError as error:
+            if not sys.stdin.isatty():
+                raise
+            console.print(sentence(str(error)), soft_wrap=True)
+            typer.confirm("Edit it again?", default=True, abort=True)
+        else:
+            return body
+
+
 def _edit(body: bytes) -> bytes:
     """Let a person edit *body* in a folder that nobody else can read, gone afterwards."""
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.TemporaryDirectory(prefix="sifzone-") as folder:
         path = Path(folder) / "message.xml"
         path.write_bytes(body)
-        subprocess.run([*editor, str(path)], check=True)  # noqa: S603  # the user's own editor
+        try:
+            subprocess.run([*editor, str(path)], check=True)  # noqa: S603  # the user's own editor
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ZoneError(
+                f"the editor {editor[0]} did not run: set EDITOR to one that does, or use --file"
+            ) from error
         return path.read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import cast, get_args
 
 from rich.console import RenderableType
@@ -17,20 +18,32 @@ _COLOURS = {"accepted": "green", "delivered": "green", "withheld": "yellow", "re
 
 
 def explain_message(rows: Sequence[LedgerRow], zone: Zone) -> Iterable[RenderableType]:
-    """Return what became of one message: its verdicts, who got which part and why, who did not and why not."""
-    table = Table("Agent", "Outcome", "Part", "Agreement, or why not", title=f"Message {rows[0].msg_id}")
-    told: set[str] = set()
+    """Return what became of one message, each time it was sent: verdict, who got which part and why, who did not."""
+    for _, sending in groupby(rows, key=lambda row: (row.source, row.attempt)):
+        yield from _sending(tuple(sending), zone)
+
+
+def _sending(rows: Sequence[LedgerRow], zone: Zone) -> Iterable[RenderableType]:
     for row in rows:
         if row.seq <= VERDICT:
             yield _verdict(row)
-            continue
+    first = rows[0]
+    if any(row.outcome == "refused" for row in rows):
+        yield "Nobody was sent it. 'sifzone quarantine list' has it, and what to mend."
+        return
+    table = Table("Agent", "Outcome", "Part", "Agreement, or why not", title=f"Message {first.msg_id}")
+    told: set[str] = set()
+    for row in rows:
         agreements, part = _part(row, zone)
         for agent in row.audience:
             told.add(agent)
             why = agreements if row.outcome == "delivered" else explain(row.reason)
             table.add_row(agent, Text(row.outcome, _COLOURS[row.outcome]), part, why)
-    for agent in sorted(zone.registry.agents.keys() - told - {rows[0].source}):
-        why = f"does not subscribe to {rows[0].object_type}" if rows[0].object_type else "the message was not read"
+    others = {agent.id for agent in zone.registry.subscribers(first.object_type)}
+    for agent in sorted(zone.registry.agents.keys() - told - {first.source}):
+        why = f"does not subscribe to {first.object_type}"
+        if agent in others:
+            why = "subscribed only later, or this sending was for another agent alone"
         table.add_row(agent, Text("not sent", "dim"), "", why)
     yield table
 
@@ -43,7 +56,10 @@ def ledger_table(store: Store, agent: str, object_type: str, outcome: str, limit
     """
     if outcome and outcome not in get_args(Outcome):
         raise ZoneError(f"there is no outcome {outcome}: use one of {', '.join(get_args(Outcome))}")
-    table = Table("When (UTC)", "From", "Message", "Object", "Action", "Outcome", "To", "Under, or why")
+    table = Table("When (UTC)", "From")
+    table.add_column("Message", no_wrap=True)  # whole, to be copied into 'sifzone explain'
+    for heading in ("Object", "Action", "Outcome", "To", "Under, or why"):
+        table.add_column(heading)
     rows = store.ledger(
         agent=agent,
         object_type=object_type,
@@ -59,7 +75,7 @@ def ledger_table(store: Store, agent: str, object_type: str, outcome: str, limit
             row.action,
             Text(row.outcome, _COLOURS[row.outcome]),
             ", ".join(row.audience),
-            row.view or (explain(row.reason) if row.reason else ""),
+            row.view or _why(row),
         )
     return table
 
@@ -88,7 +104,10 @@ def reconciliation(store: Store) -> tuple[Table, bool]:
 
 def quarantine_table(entries: Sequence[QuarantineEntry]) -> Table:
     """Return messages in quarantine, one a row."""
-    table = Table("Id", "When (UTC)", "From", "Object", "Action", "SIF error", "What is wrong", title="Quarantine")
+    table = Table(title="Quarantine")
+    table.add_column("Id", no_wrap=True)  # whole, to be copied into 'sifzone quarantine show'
+    for heading in ("When (UTC)", "From", "Object", "Action", "SIF error", "What is wrong"):
+        table.add_column(heading)
     for entry in entries:
         table.add_row(
             entry.id[:8],
@@ -105,12 +124,15 @@ def quarantine_table(entries: Sequence[QuarantineEntry]) -> Table:
 def fault_table(entry: QuarantineEntry) -> Table:
     """Return everything that is known to be wrong with one message."""
     meaning = SIF_ERRORS.get((entry.category, entry.code), "")
+    what = f"{entry.action} of {entry.object_type}" if entry.object_type else "a message that could not be read"
+    to = f" to {entry.recipient}" if entry.recipient else ""
+    by = f" by {entry.by}, {_when(entry.changed)}" if entry.by else ""
     table = Table(
         "Line",
         "Where",
         "Rule",
         "What is wrong, and what to do",
-        title=f"{entry.id[:8]}: {entry.action} {entry.object_type} from {entry.source}, {entry.state}",
+        title=f"{entry.id[:8]}: {what} from {entry.source}{to}; {entry.reason}, {entry.state}{by}",
         caption=f"SIF_MsgId {entry.msg_id} · error {entry.category}/{entry.code} ({meaning}) · {entry.size:,} bytes",
     )
     for finding in entry.findings:
@@ -120,13 +142,34 @@ def fault_table(entry: QuarantineEntry) -> Table:
     return table
 
 
-def _verdict(row: LedgerRow) -> str:
+def next_step(entry: QuarantineEntry) -> str:
+    """Return what a person can do with a message in quarantine now."""
+    name = entry.id[:8]
+    if entry.state != "held":
+        return f"It is {entry.state}: nothing is left to do."
+    if entry.recipient:
+        return f"Once {entry.recipient} can take it:  sifzone quarantine replay {name}   (it goes to that agent alone)"
+    if entry.fixed:
+        return f"A mended copy is ready. Send it:  sifzone quarantine replay {name}"
+    return (
+        f"Mend the record in {entry.source}'s system, which then sends it anew, and discard this:  "
+        f"sifzone quarantine discard {name}\n"
+        f"Or mend this copy and send it:  sifzone quarantine fix {name}, then  sifzone quarantine replay {name}"
+    )
+
+
+def _verdict(row: LedgerRow) -> Text:
     what = f"{row.action} of {row.object_type}" if row.object_type else "a message that could not be read"
     again = f", sent again ({row.attempt})" if row.attempt else ""
+    said = "came once more and was recognised" if row.outcome == "duplicate" else row.outcome
+    meaning = f" ({_why(row)})" if row.outcome == "refused" else ""
+    return Text.assemble(f"{_when(row.at)}  {what} from {row.source}{again}: ", (said, _COLOURS[row.outcome]), meaning)
+
+
+def _why(row: LedgerRow) -> str:
     if row.outcome == "refused":
-        meaning = SIF_ERRORS.get((row.category, row.code), "")
-        return f"{_when(row.at)}  {what} from {row.source}{again}: [red]refused[/red] ({meaning})"
-    return f"{_when(row.at)}  {what} from {row.source}{again}: {row.outcome}"
+        return SIF_ERRORS.get((row.category, row.code), row.reason)
+    return explain(row.reason) if row.reason else ""
 
 
 def _part(row: LedgerRow, zone: Zone) -> tuple[str, str]:

@@ -49,7 +49,7 @@ class Router:
 
         Args:
             standings: Of the learners the object is about; None when it is about no learner, so that scopes do
-                not matter; empty when it is about learners that are not known, who are in no scope but ``all``.
+                not matter; empty when it is about learners that are not known, who are in no scope.
 
         Returns:
             Every subscriber once, except the sender, who is never sent its own objects.
@@ -129,7 +129,7 @@ _EXPLANATIONS: Mapping[str, str] = {
 
 
 def _in_scope(scope: Scope, recipient: AgentRecord, standings: Standings | None) -> bool:
-    if standings is None or scope is Scope.ALL:
+    if standings is None:
         return True
     return any(standing.is_in(scope, recipient) for standing in standings)
 

@@ -208,7 +208,8 @@ class Worker:
             only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
         sha256 = hashlib.sha256(incoming.body).hexdigest()
         try:
-            content: Inbound | Refusal = read(incoming.body, login, None if dead_from else incoming.routing_key)
+            key = None if dead_from or only else incoming.routing_key  # what is cut may not name its learner
+            content: Inbound | Refusal = read(incoming.body, login, key)
         except ZoneError as error:
             content = refusal(error)
         if isinstance(content, Inbound):

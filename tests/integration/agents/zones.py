@@ -101,6 +101,6 @@ class SmallZone:
 
 def learner_of(incoming: Incoming) -> str:
     """Return the RefId of the learner that an event is about."""
-    found = re.search(rb'(?:LearnerPersonalRefId|<LearnerPersonal RefId)="([0-9A-F]{32})"', incoming.body)
+    found = re.search(rb'(?: LearnerPersonalRefId|<LearnerPersonal [^>]*?\bRefId)="([0-9A-F]{32})"', incoming.body)
     assert found is not None
     return found[1].decode()

@@ -18,6 +18,7 @@ from broker.protocol.topology import (
     agent_permissions,
     agent_queue,
     agent_topology,
+    intake_key,
     intake_queue,
     zone_topology,
 )
@@ -73,9 +74,9 @@ def publish(channel: BlockingChannel, exchange: str, key: str, user_id: str = MI
     channel.basic_publish(exchange, key, b"<x/>", pika.BasicProperties(user_id=user_id), mandatory=True)
 
 
-@pytest.mark.parametrize("exchange", [INTAKE, CONTROL])
-def test_agent_publishes_to_intake_and_control(mis: BlockingChannel, exchange: str) -> None:
-    publish(mis, exchange, CONTROL_QUEUE)
+@pytest.mark.parametrize(("exchange", "key"), [(INTAKE, intake_key("made up")), (CONTROL, CONTROL_QUEUE)])
+def test_agent_publishes_to_intake_and_control(mis: BlockingChannel, exchange: str, key: str) -> None:
+    publish(mis, exchange, key)
 
     assert mis.is_open
 

@@ -248,8 +248,8 @@ def test_a_login_that_is_refused_later_is_tried_on(
         management.delete_user("moved")
 
 
-def test_an_exchange_type_without_plugin_is_told_with_a_remedy(transport: AmqpTransport) -> None:
-    with pytest.raises(ConfigurationError, match="plugin"):
+def test_a_topology_that_the_peer_refuses_is_told_with_a_remedy(transport: AmqpTransport) -> None:
+    with pytest.raises(ConfigurationError, match="give the login the right"):
         transport.declare(Topology((Exchange("strange", "x-no-such-type"),), (), ()))
 
     assert_works(transport)

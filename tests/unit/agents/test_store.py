@@ -76,8 +76,8 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
 
 def test_ids_of_old_messages_are_forgotten_and_new_ones_kept(store: Store) -> None:
     with store.transaction() as db:
-        db.execute("INSERT INTO inbox VALUES ('OLD', '2020-01-01T00:00:00+00:00')")
-        db.execute("INSERT INTO inbox VALUES ('NEW', '2999-01-01T00:00:00+00:00')")
+        db.execute("INSERT INTO inbox VALUES ('OLD', 'SchoolInfo', '2020-01-01T00:00:00+00:00')")
+        db.execute("INSERT INTO inbox VALUES ('NEW', 'SchoolInfo', '2999-01-01T00:00:00+00:00')")
 
     store.prune(timedelta(days=30))
 

@@ -301,15 +301,18 @@ def test_a_valid_object_arrives_whole_where_it_is_shared_whole(name: str, kind: 
     sent = re.sub(r"<\?xml.*?\?>|<!--.*?-->", "", (DATA / f"{name}{kind}").read_text(encoding="utf-8")).strip()
     body = event((name, Action.ADD, sent.replace(f' xmlns="{NAMESPACE}"', "", 1)))
 
-    got = delivered(tell(body, agreement("a", EVERYTHING, to=(MERLIN,)), index=known_siblings(body)))
+    got = delivered(tell(body, agreement("a", EVERYTHING, to=(MERLIN,)), index=all_known(body)))
 
     assert list(got) == [MERLIN]
     one, other = (event_objects(parse_message(b))[0].element for b in (got[MERLIN], body))
     assert flat(one) == flat(other)
 
 
-def known_siblings(body: bytes) -> LearnerIndex:
-    return index_of(*(Learner(ref) for ref in read(body, MIS, None).learners if ref))
+def all_known(body: bytes) -> LearnerIndex:
+    """Return an index in which each learner mentioned is known and each contact is somebody's."""
+    inbound = read(body, MIS, None)
+    learners = [Learner(ref) for ref in inbound.learners if ref]
+    return index_of(*learners, **dict.fromkeys(inbound.contacts, ALEX))
 
 
 def flat(element: object) -> list[tuple[str, dict[str, str], str]]:

@@ -100,7 +100,7 @@ def test_only_a_live_agreement_shares(starts: date, expires: date, live: bool) -
         (Scope.RESIDENT, (replace(NOBODY, home_authority="820"),), {VIRTUAL}),
         (Scope.RESIDENT, (IN_CARE,), set()),
         (Scope.ALL, (NOBODY,), {MERLIN, VIRTUAL}),
-        (Scope.ALL, (), {MERLIN, VIRTUAL}),
+        (Scope.ALL, (), set()),
         (Scope.ENROLLED, (), set()),
         (Scope.ENROLLED, None, {MERLIN, VIRTUAL}),
         (Scope.ENROLLED, (HERE, NOBODY), {MERLIN}),
