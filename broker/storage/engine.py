@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ HEAD: Final = "0001"
 LOCK_WAIT: Final = 10.0
 """Seconds a transaction waits for another's locks, and a connection for the server, unless told otherwise."""
 
+_TURN_SECONDS: Final = 0.0005
 _MIGRATION_LOCK: Final = 0x51F2_0E00_0001  # any number that nobody else takes on this server
 _BEGIN: Final = "sqlite_begin"
 _PASSING: Final = frozenset(
@@ -45,10 +47,13 @@ _DURABLE: Final = (
 class Database:
     """A pool of connections to one migrated database; use it in the process that opened it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, lock_wait: float = LOCK_WAIT) -> None:
+        self._engine, self._lock_wait = engine, lock_wait
         self._writing = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         self.dialect = engine.dialect
+        self._queue: int | None = None
+        if engine.dialect.name == "sqlite":
+            self._queue = os.open(f"{engine.url.database}-writers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @contextmanager
     def read(self, action: str) -> Iterator[Connection]:
@@ -59,12 +64,41 @@ class Database:
     @contextmanager
     def write(self, action: str) -> Iterator[Connection]:
         """Yield a connection in a transaction that is durable at the end of the block, or undone by an exception."""
-        with errors(action), self._writing.begin() as connection:
+        with errors(action), self._turn(), self._writing.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the other processes that write to the same SQLite file.
+
+        SQLite itself waits by sleeping longer and longer, up to a tenth of a second at a time, which two busy workers
+        would do at every other commit. Who waits here too long goes on, and is told by SQLite that it is locked.
+        """
+        if self._queue is None:
+            yield
+            return
+        until = time.monotonic() + self._lock_wait
+        while not _taken(self._queue) and time.monotonic() < until:
+            time.sleep(_TURN_SECONDS)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        if self._queue is not None:
+            os.close(self._queue)
+            self._queue = None
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -100,7 +134,7 @@ def open_database(url: str, lock_wait: float = LOCK_WAIT) -> Database:
         else:
             engine = _postgresql(parsed, lock_wait)
             _migrate(engine)
-    return Database(engine)
+    return Database(engine, lock_wait)
 
 
 def _parse(url: str) -> URL:

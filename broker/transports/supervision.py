@@ -333,8 +333,9 @@ class Supervised(ABC):
         self._rejects.clear()
 
     def _take_received(self) -> list[Incoming]:
+        """Return what came; nothing of a connection that is not ready, whose end poll would not tell, tags and all."""
         link = self._link
-        if link is None or not link.reader.received:
+        if link is None or not link.ready or not link.reader.received:
             return []
         received, link.reader.received = link.reader.received, []
         self._last_tag = received[-1].tag

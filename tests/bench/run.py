@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -60,10 +61,11 @@ share = [{share}]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run: messages a second, the workers' CPU per message, and what was booked on stages (seconds)."""
+    """One run: messages a second, CPU per message of the workers and of RabbitMQ, and what was booked on stages (s)."""
 
     rate: float
     cpu_us: float = 0.0
+    rabbit_us: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
 
 
@@ -84,10 +86,12 @@ class Bench:
             transport.declare(_topology(agents))
             bodies = [("", agent_queue(agents[0]), msg_id, body) for msg_id, _, body in self._events]
             _fill(transport, bodies, "")
+        before = self._rabbit_cpu()
         seconds = forward_raw(url, agent_queue(agents[0]), agent_queue(agents[1]), len(self._events))
+        rabbit = (self._rabbit_cpu() - before) / len(self._events) * 1e6
         self._count(url, {agent_queue(agents[1]): len(self._events)})
         self._management.delete_vhost(vhost)
-        return Measured(len(self._events) / seconds)
+        return Measured(len(self._events) / seconds, rabbit_us=rabbit)
 
     def worker(self, recipients: int, workers: int = 1, *, profile: bool = False) -> Measured:
         """Let *workers* work off all events for *recipients* agents in 2 views."""
@@ -102,14 +106,16 @@ class Bench:
             transport.declare(_topology(subscribers))
         with AmqpTransport(AmqpSettings(url=sender_url)) as transport:
             _fill(transport, [(INTAKE, intake_key(ref), msg_id, body) for msg_id, ref, body in self._events], SENDER)
+        before = self._rabbit_cpu()
         results = self._run_children(zone, worker_url, workers, profile=profile)
+        rabbit = (self._rabbit_cpu() - before) / len(self._events) * 1e6
         self._count(admin_url, {agent_queue(agent): len(self._events) for agent in subscribers})
         _check_ledger(zone, len(self._events), len(self._events) * recipients)
         self._management.delete_vhost(vhost)
         shutil.rmtree(zone.folder)
         seconds = max(r["ended"] for r in results) - min(r["begun"] for r in results)
         cpu = sum(r["cpu"] for r in results) / len(self._events) * 1e6
-        return Measured(len(self._events) / seconds, cpu, results[0]["stages"])
+        return Measured(len(self._events) / seconds, cpu, rabbit, results[0]["stages"])
 
     def _run_children(self, zone: Zone, url: str, workers: int, *, profile: bool) -> list[dict]:  # type: ignore[type-arg]
         children = []
@@ -169,6 +175,12 @@ class Bench:
         self._management.ensure_user(login, "made-up-password")
         self._management.set_permissions(vhost, login, permissions)
         return self._node.amqp_url(vhost, login, "made-up-password")
+
+    def _rabbit_cpu(self) -> float:
+        """Return the seconds of CPU that the node's processes have used so far."""
+        own = psutil.Process().children(recursive=True)
+        nodes = [process for process in own if process.name() == "beam.smp"]
+        return sum(times.user + times.system for times in (process.cpu_times() for process in nodes))
 
     def _count(self, url: str, expected: dict[str, int]) -> None:
         """Count what arrived, by asking each queue itself."""
@@ -256,6 +268,9 @@ def _report(runs: dict[str, list[Measured]], profile: Measured, count: int) -> d
         "cpu_ratio_30_to_3": round(ratio("30 recipients", "worker", "cpu_us"), 3),
         "ratio_2_workers": round(ratio("2 workers", "worker"), 3),
         "median_rate": {name: round(statistics.median(m.rate for m in found)) for name, found in runs.items()},
+        "median_rabbit_us": {
+            name: round(statistics.median(m.rabbit_us for m in found)) for name, found in runs.items()
+        },
         "median_cpu_us": {name: round(statistics.median(m.cpu_us for m in found), 1) for name, found in runs.items()},
         "profile_us": {stage: round(s / count * 1e6, 1) for stage, s in profile.stages.items()},
         "runs": {name: [asdict(m) for m in found] for name, found in runs.items()},
@@ -263,11 +278,11 @@ def _report(runs: dict[str, list[Measured]], profile: Measured, count: int) -> d
 
 
 def _print(report: dict) -> None:  # type: ignore[type-arg]
-    table = Table(
-        "Run", "Messages/s (median)", "Worker CPU, us/message", title=f"{report['messages']:,} events of 3 KB"
-    )
+    headings = ("Run", "Messages/s (median)", "Worker CPU, us/message", "RabbitMQ CPU, us/message")
+    table = Table(*headings, title=f"{report['messages']:,} events of 3 KB")
     for name, rate in report["median_rate"].items():
-        table.add_row(name, f"{rate:,}", str(report["median_cpu_us"][name] or ""))
+        cpu, rabbit = report["median_cpu_us"][name], report["median_rabbit_us"][name]
+        table.add_row(name, f"{rate:,}", str(cpu or ""), str(rabbit))
     console.print(table)
     stages = Table("Stage", "us/message (wall)", title="Where the worker's time goes (3 recipients, 2 views)")
     for stage, microseconds in sorted(report["profile_us"].items(), key=lambda item: -item[1]):

@@ -14,6 +14,7 @@ from broker.settings import load_zone
 from broker.storage import open_store
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.worker import Worker
+from broker.worker_process import settle_memory
 
 IDLE_SECONDS = 1.5
 
@@ -58,6 +59,7 @@ def main() -> None:
     """Work on the given partitions until nothing comes for a while."""
     folder, url, partitions, profile = sys.argv[1:]
     configure_logging()  # standard output is for the figures
+    settle_memory()
     zone = load_zone(Path(folder))
     stages = Stages()
     with open_store(zone.database_url, zone.key_file) as store, AmqpTransport(AmqpSettings(url=url)) as transport:

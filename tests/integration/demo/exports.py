@@ -52,7 +52,7 @@ def read_exports(folder: Path) -> Personal:
             for row in csv.DictReader(file):
                 _row(path.stem, row, found)
     for values in (getattr(found, name) for name in Personal.__dataclass_fields__):
-        values -= {"", ("", "")}
+        values.difference_update({"", ("", ""), "UNKNOWN"})  # the last is what an office typed for a UPN
     return found
 
 
@@ -75,8 +75,8 @@ def _ctf_pupil(pupil: etree._Element, found: Personal) -> None:
 def _row(report: str, row: Mapping[str, str], found: Personal) -> None:
     found.upns.add(row.get("UPN", ""))
     if report in ("pupils", "contacts"):
-        found.addresses |= {_clean(row["Street"]), _clean(row["Postcode"])}
-        found.phones |= {row["Home Phone"], row.get("Mobile Phone", "")}
+        found.addresses.update({_clean(row["Street"]), _clean(row["Postcode"])})
+        found.phones.update({row["Home Phone"], row.get("Mobile Phone", "")})
     if report == "pupils":
         found.ulns.add(row["ULN"])
         found.births.update(_dates(row["DOB"]))
@@ -87,7 +87,7 @@ def _row(report: str, row: Mapping[str, str], found: Personal) -> None:
         found.contact_emails.add(row["Email"])
         found.contact_people.add((row["Forename"].lower(), row["Surname"].lower()))
     elif report == "sen":
-        found.needs |= {row["SEN Need 1"], row["SEN Need 2"]}
+        found.needs.update({row["SEN Need 1"], row["SEN Need 2"]})
     elif report == "staff":
         found.people.add((row["Forename"].lower(), row["Surname"].lower()))
 
