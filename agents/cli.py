@@ -74,7 +74,7 @@ def status_(
         if as_json:
             typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
             return
-        console = Console()
+        console = Console(markup=False)
         for table in status_tables(values):
             console.print(table)
 
@@ -88,7 +88,7 @@ def inbox(file: File, as_json: AsJson = False) -> None:
             for line in objects_json(objects, load()):
                 typer.echo(line)
             return
-        Console().print(learners_table(objects))
+        Console(markup=False).print(learners_table(objects))
 
 
 @app.command(epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline")

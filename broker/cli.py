@@ -1,6 +1,7 @@
 """The command ``sifzone``: what people ask, and answers; sub-commands of other packages join by entry point."""
 
 import getpass
+import logging
 import os
 import shlex
 import signal
@@ -59,7 +60,7 @@ ZoneFolder = Annotated[
 EntryId = Annotated[str, typer.Argument(help="Id of the message in quarantine, or enough of its beginning.")]
 
 
-@app.command(epilog="Examples:  sifzone up   ·   sifzone up --zone deploy/demo/zone --workers 2 --agents")
+@app.command(epilog="Examples:  sifzone up   ·   sifzone up --zone my-zone --workers 2 --agents")
 def up(
     zone: ZoneFolder = Path(),
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
@@ -69,12 +70,12 @@ def up(
     configure_logging()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a service manager stops us: in order, like Ctrl-C
     with RunningZone(load_zone(zone), workers, agents=agents) as running:
-        console.print(
-            f"Zone {running.zone.id} is up with {len(running.worker_pids)} worker(s). Agents find their "
-            f"logins in {running.zone.state / 'credentials'}. Stop it with Ctrl-C.",
-            soft_wrap=True,
-        )
         with suppress(KeyboardInterrupt):
+            console.print(
+                f"Zone {running.zone.id} is up with {len(running.worker_pids)} worker(s). Agents find their logins in "
+                f"{running.zone.state / 'credentials'}. Stop it with Ctrl-C.",
+                soft_wrap=True,
+            )
             while True:
                 running.check()
                 time.sleep(1)
@@ -98,7 +99,7 @@ def check(zone: ZoneFolder = Path()) -> None:
             str(agreement.expires),
         )
     console.print(table)
-    console.print(f"{len(loaded.registry.agents)} agents, {len(loaded.agreements)} agreements: all in order.")
+    console.print(f"All in order. Agents: {len(loaded.registry.agents)}; agreements: {len(loaded.agreements)}.")
 
 
 @app.command(epilog="Example:  sifzone explain 0F2C6A8E4B1D49738A5C0E2D7B6F1A90 --zone my-zone")
@@ -238,8 +239,10 @@ def quarantine_discard(entry: EntryId, zone: ZoneFolder = Path()) -> None:
 
 def main() -> None:
     """Run the command line; a fault of ours or of the settings is one line on standard error and exit code 2."""
+    configure_logging(level=logging.WARNING)  # what runs for long says more
     for command in entry_points(group="sifzone.commands"):
         app.add_typer(command.load(), name=command.name)
+    configure_logging(level=logging.ERROR)  # what a command has to say is its output; 'up' logs more
     try:
         app()
     except ZoneError as error:

@@ -3,8 +3,10 @@
 All that a running zone keeps is below its folder's ``state/`` (mode 700): key, database, the node's data, credentials.
 """
 
+import ctypes
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ log = structlog.get_logger(__name__)
 _EVERYTHING: Final = Permissions(".*", ".*", ".*")
 _READY_SECONDS: Final = 30.0
 _RESTART_PAUSE: Final = 1.0
+_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,11 @@ class RunningZone:
     def _run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         output = self._log_file
         return subprocess.Popen(  # noqa: S603  # our own modules, no shell
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_end_with_parent,  # nothing here has threads
         )
 
     def _await_consumers(self) -> None:
@@ -197,6 +204,15 @@ class RunningZone:
             if ended or time.monotonic() > deadline:
                 raise ConfigurationError(f"a worker did not start (exit code {ended}): its log says why")
             time.sleep(0.05)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel ask this process to stop when its parent is gone, however it went.
+
+    Source:
+        prctl(2), PR_SET_PDEATHSIG.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -217,8 +233,14 @@ def prepare_state(zone: Zone) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in (zone.state / "ready").iterdir():
         stale.unlink()
-    if not zone.key_file.exists():
-        make_key(zone.key_file)
+    if zone.key_file.exists():
+        return
+    if any(zone.state.glob("*.db")):
+        raise ConfigurationError(
+            f"{zone.key_file} is gone, without which nobody can read the quarantine: put it back from the backup, "
+            f"or move the folder {zone.state} away to begin anew"
+        )
+    make_key(zone.key_file)
 
 
 def ready_file(zone: Zone, number: int) -> Path:

@@ -27,6 +27,7 @@ from broker.protocol.topology import (
     DEAD_QUEUE,
     DELIVERY,
     Topology,
+    agent_queue,
     agent_topology,
     intake_queue,
     zone_topology,
@@ -46,7 +47,7 @@ from broker.storage import (
     StorageError,
     Store,
 )
-from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
+from broker.transports.contract import NO_HEADERS, Incoming, Outgoing, Transport, TransportLost
 from broker.validation import Refusal, refusal
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ LOGIN: Final = "login"
 ONLY: Final = "only"
 """Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
 _RELOAD_SECONDS: Final = 2.0
+_AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _MAX_CACHED: Final = 200_000
 _UPN: Final = f"{{{NAMESPACE}}}UPN"
 
@@ -201,14 +203,18 @@ class Worker:
         self._works.append(work)
 
     def _open(self, incoming: Incoming, dead_from: AgentId | None = None) -> _Letter:
-        login, attempt, only = dead_from or AgentId(incoming.user_id), 0, None
+        login, attempt, only = AgentId(incoming.user_id), 0, None
         if login == BROKER_LOGIN:
             login = AgentId(str(incoming.headers.get(LOGIN, "")))
-            attempt = int(incoming.headers.get(ATTEMPT, 1))
+            attempt = int(incoming.headers.get(ATTEMPT, 0))
             only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
+        if dead_from is not None:
+            login = dead_from
         sha256 = hashlib.sha256(incoming.body).hexdigest()
         try:
-            key = None if dead_from or only else incoming.routing_key  # what is cut may not name its learner
+            key = (
+                None if dead_from is not None or only else incoming.routing_key
+            )  # what is cut may not name its learner
             content: Inbound | Refusal = read(incoming.body, login, key)
         except ZoneError as error:
             content = refusal(error)
@@ -275,6 +281,7 @@ class Worker:
                     delivery.body,
                     letter.msg_id,
                     "SIF_Event",
+                    {ATTEMPT: letter.attempt} if letter.attempt else NO_HEADERS,
                     bcc=delivery.recipients[1:],
                     user_id=BROKER_LOGIN,
                 ),
@@ -331,10 +338,8 @@ class Worker:
         """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
         queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
         why = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend its reader, then replay")
-        recipient, sender = "", AgentId(incoming.user_id)
-        if sender == BROKER_LOGIN:
-            recipient, sender = queue.removeprefix("agent."), _source(incoming.body)
-        letter = self._open(incoming, sender)
+        recipient = queue.removeprefix(_AGENT_QUEUES) if queue.startswith(_AGENT_QUEUES) else ""
+        letter = self._open(incoming, _source(incoming.body) if recipient else None)
         work.quarantine.append(self._held(letter, "undeliverable", why, recipient))
         log.warning("message_undeliverable", msg_id=letter.msg_id, queue=queue)
 

@@ -9,7 +9,11 @@ from mappings.inward import InwardMapping
 from mappings.loader import library_names, load
 from mappings.problems import MappingError
 
-app = typer.Typer(help="Check mapping files, and see which ones there are.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check mapping files, and see which ones there are.",
+    epilog="Examples: sifzone mapping list · sifzone mapping check our-mis.toml",
+    no_args_is_help=True,
+)
 
 Library = Annotated[list[Path] | None, typer.Option("--library", "-l", help="A folder with mapping files of your own.")]
 

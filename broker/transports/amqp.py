@@ -59,7 +59,7 @@ class AmqpSettings(BaseModel):
         description="Twice this silence is a loss.",
     )
     publish_deadline: timedelta = Field(
-        default=timedelta(seconds=30), gt=timedelta(0), description="A publish unconfirmed for longer counts as a loss."
+        default=timedelta(seconds=10), gt=timedelta(0), description="A publish unconfirmed for longer counts as a loss."
     )
     connect_timeout: timedelta = Field(
         default=timedelta(seconds=5),

@@ -333,7 +333,11 @@ class Supervised(ABC):
         self._rejects.clear()
 
     def _take_received(self) -> list[Incoming]:
-        """Return what came; nothing of a connection that is not ready, whose end poll would not tell, tags and all."""
+        """Return what came; nothing of a connection that is not ready.
+
+        The loss of one that never became so is not told, so nobody would know that its tags mean nothing any more: an
+        acknowledgement of them would meet other messages of the next connection, or none.
+        """
         link = self._link
         if link is None or not link.ready or not link.reader.received:
             return []

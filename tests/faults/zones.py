@@ -2,11 +2,11 @@
 
 import hashlib
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from broker.protocol.envelope import Action, build_event, build_register, new_header
 from broker.protocol.identifiers import AgentId, new_ref_id
@@ -18,6 +18,8 @@ from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.transports.contract import Outgoing, TransportLost
 
 SENDER = AgentId("mis-faults")
+WINDOW: Final = 10
+"""Events that the publisher has unconfirmed at most."""
 RECIPIENTS = (AgentId("platform-a"), AgentId("platform-b"), AgentId("virtual-school"))
 
 _ZONE = """
@@ -111,17 +113,24 @@ def make_events(count: int, learners: int = 20) -> list[Sent]:
 
 
 class Publisher(threading.Thread):
-    """Registers, then publishes events in order; what is not confirmed again, as an agent's spool does."""
+    """Registers, then publishes events in order; what is not confirmed again, as an agent's spool does.
 
-    def __init__(self, zone: Zone, events: Sequence[Sent], pause: float = 0.0) -> None:
+    Attributes:
+        allowed: How many events may be published by now; the rest waits until it grows.
+    """
+
+    def __init__(self, zone: Zone, events: Sequence[Sent], allowed: int | None = None, pause: float = 0.0) -> None:
         super().__init__(daemon=True)
         self._zone, self._events, self._pause = zone, events, pause
+        self.allowed = len(events) if allowed is None else allowed
         self.error: BaseException | None = None
 
     def run(self) -> None:
         """Publish all; returns when all is confirmed."""
         try:
-            self._publish()
+            with AmqpTransport(AmqpSettings(url=read_url(self._zone.credentials(SENDER)))) as transport:
+                self._register(transport)
+                self._publish(transport)
         except BaseException as error:  # noqa: BLE001  # told by join_or_raise
             self.error = error
 
@@ -133,18 +142,25 @@ class Publisher(threading.Thread):
         if self.is_alive():
             raise TimeoutError("the publisher did not finish")
 
-    def _publish(self) -> None:
-        settings = AmqpSettings(url=read_url(self._zone.credentials(SENDER)))
-        with AmqpTransport(settings) as transport:
-            header = new_header(SENDER)
-            register = build_register(header, "Made up MIS")
-            waiting = [Outgoing(CONTROL, CONTROL_QUEUE, register, header.msg_id, "SIF_Register", user_id=SENDER)]
-            waiting += [
-                Outgoing(INTAKE, intake_key(sent.learner), sent.body, sent.msg_id, "SIF_Event", user_id=SENDER)
-                for sent in self._events
-            ]
-            while waiting:
-                waiting = waiting[self._window(transport, waiting[:50]) :]
+    @staticmethod
+    def _register(transport: AmqpTransport) -> None:
+        """Register and wait for the zone's answer: another worker may have the first event before one has this."""
+        header = new_header(SENDER)
+        body = build_register(header, "Made up MIS")
+        transport.consume([agent_queue(SENDER)])
+        transport.publish(Outgoing(CONTROL, CONTROL_QUEUE, body, header.msg_id, "SIF_Register", user_id=SENDER))
+        while not (answers := transport.poll(0.5)):
+            pass
+        transport.ack(answers[-1].tag)
+
+    def _publish(self, transport: AmqpTransport) -> None:
+        messages = [
+            Outgoing(INTAKE, intake_key(sent.learner), sent.body, sent.msg_id, "SIF_Event", user_id=SENDER)
+            for sent in self._events
+        ]
+        done = 0
+        while done < len(messages):
+            done += self._window(transport, messages[done : min(done + WINDOW, self.allowed)])
 
     def _window(self, transport: AmqpTransport, messages: Sequence[Outgoing]) -> int:
         """Publish *messages* and return how many of them were confirmed: all or none, so that order is kept."""
@@ -154,8 +170,7 @@ class Publisher(threading.Thread):
                 last = transport.publish(message)
             while transport.confirmed < last:
                 transport.poll(0.5)
-            if self._pause:
-                time.sleep(self._pause)
+            transport.poll(self._pause)  # the pace of the load
             return 0 if transport.refusals() else len(messages)
         except TransportLost:
             return 0
@@ -203,6 +218,12 @@ class Receiver(threading.Thread):
             received.hashes[message.message_id].add(hashlib.sha256(message.body).hexdigest())
         if messages:
             transport.ack(messages[-1].tag)
+
+
+def count_accepted(zone: Zone, events: Sequence[Sent]) -> int:
+    """Return how many of *events* the ledger has: those delivered by a worker that was killed then come later."""
+    with open_store(zone.database_url, zone.key_file) as store:
+        return sum(row.outcome == "accepted" for row in store.ledger(limit=20 * len(events)))
 
 
 def assert_nothing_lost_or_mixed_up(zone: Zone, events: Sequence[Sent], received: Mapping[AgentId, Received]) -> None:

@@ -27,7 +27,7 @@ _LEARNER = """<LearnerPersonal RefId="{ref}">
 <LocalId>004711</LocalId>
 <PersonalInformation><Name Type="C"><FamilyName>{surname}</FamilyName><GivenName>Made Up</GivenName></Name>
 </PersonalInformation>
-<InCare><Current>{care}</Current></InCare>
+<InCare><Current>{care}</Current><LAId>820</LAId></InCare>
 <CurrentSchoolEnrolment LearnerSchoolEnrolmentRefId="{ref}"><LAId>820</LAId><EstablishmentId>9901</EstablishmentId>
 <NCYearGroup>6</NCYearGroup></CurrentSchoolEnrolment>
 </LearnerPersonal>"""

@@ -7,11 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import psutil
 import pytest
-import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import agents.cli
 import broker.cli
@@ -23,16 +24,18 @@ from broker.supervisor import prepare_state, write_secret
 from tests.faults.zones import make_events
 from tests.integration.cli.conftest import SIFZONE, make_small_zone, sentence_of, sifzone
 
-GROUPS = {
-    name: typer.main.get_command(app)
+Command = Any
+"""A command as Typer makes it; which of Click's or its own classes that is differs between its versions."""
+GROUPS: dict[str, Command] = {
+    name: get_command(app)
     for name, app in (("", broker.cli.app), ("agent", agents.cli.app), ("mapping", mappings.cli.app))
 }
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+def commands(command: Command, path: tuple[str, ...]) -> Iterator[tuple[str, Command]]:
     """Yield the command and all below it, with the words that call each."""
     yield " ".join(path), command
-    if isinstance(command, click.Group):
+    if isinstance(command, TyperGroup):
         for name, below in command.commands.items():
             yield from commands(below, (*path, name))
 
@@ -44,25 +47,25 @@ ALL = {
 }
 
 
-def examples(command: click.Command) -> list[str]:
+def examples(command: Command) -> list[str]:
     """Return the whole commands in the examples of a command's help."""
     parts = re.split("·|Examples?:", command.epilog or "")
     return [part.strip() for part in parts if part.strip().startswith("sifzone ")]
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_every_help_has_an_example_and_every_example_is_right(words: str) -> None:
-    assert examples(ALL[words])
+def test_every_command_has_an_example_and_every_example_is_right(words: str) -> None:
+    assert examples(ALL[words]) or isinstance(ALL[words], TyperGroup)
     assert ALL[words].help
     for example in examples(ALL[words]):
         rest = example.split()[1:]
-        command = GROUPS.get(rest[0], GROUPS[""])
+        command: Command = GROUPS.get(rest[0], GROUPS[""])
         if command is not GROUPS[""]:
             rest = rest[1:]
-        while isinstance(command, click.Group):
+        while isinstance(command, TyperGroup):
             context = command.make_context("sifzone", rest[:1], resilient_parsing=True)
             _, found, _ = command.resolve_command(context, rest[:1])
-            assert found is not None
+            assert found is not None, example
             command, rest = found, rest[1:]
         command.make_context("sifzone", rest)
 
@@ -146,7 +149,7 @@ def test_up_runs_until_it_is_asked_to_stop_and_leaves_no_process(how: signal.Sig
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "SIFZONE_RABBITMQ": "", "SIFZONE_DATABASE": "", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "SIFZONE_RABBITMQ": "", "SIFZONE_DATABASE": ""},
             start_new_session=True,
         )
     try:

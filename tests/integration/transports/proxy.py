@@ -17,6 +17,7 @@ class Proxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._deaf = False
+        self._hidden = b""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -39,6 +40,10 @@ class Proxy:
     def swallow(self, on: bool) -> None:
         """Drop what clients send, or stop doing so; what RabbitMQ sends still arrives."""
         self._deaf = on
+
+    def hide(self, frame: bytes) -> None:
+        """Drop *frame* wherever RabbitMQ sends it; none when empty."""
+        self._hidden = frame
 
     def refuse(self) -> None:
         """Stop listening: new connections are refused."""
@@ -81,8 +86,10 @@ class Proxy:
         with contextlib.suppress(OSError):  # one of the sides was closed
             while data := source.recv(65_536):
                 self._flowing.wait()
-                if not (from_client and self._deaf):
-                    target.sendall(data)
+                if from_client:
+                    target.sendall(b"" if self._deaf else data)
+                else:
+                    target.sendall(data.replace(self._hidden, b"") if self._hidden else data)
         _close(source)
         _close(target)
 

@@ -27,7 +27,7 @@ from broker.transports import AmqpSettings, AmqpTransport, Incoming, Outgoing, T
 from tests.integration.transports.proxy import Proxy
 from tests.integration.transports.worlds import EVERYTHING, poll_until, receive, settle, through
 
-ANNA = AgentId("anna")
+ANNA, BEN, NEW = AgentId("anna"), AgentId("ben"), AgentId("new")
 TO_ANNA = Outgoing(DELIVERY, ANNA, b"<x/>", "M")
 
 
@@ -176,6 +176,26 @@ def test_a_publish_that_cannot_even_be_sent_has_a_deadline_too(proxy: Proxy, amq
         assert is_silent(transport, 1.5)
 
 
+def test_messages_of_a_connection_that_never_became_ready_are_not_handed_over(proxy: Proxy, amqp_url: str) -> None:
+    with AmqpTransport(quick(amqp_url)) as publisher:
+        open_zone(publisher)
+        publisher.declare(agent_topology(BEN))
+    with AmqpTransport(quick(amqp_url)) as publisher:
+        for number in range(3):
+            publisher.publish(Outgoing(DELIVERY, ANNA, b"%d" % number, f"M{number}"))
+        settle(publisher, 3)
+    proxy.hide(pika.frame.Method(1, pika.spec.Basic.ConsumeOk("1")).marshal())  # ben's queue never answers
+    with AmqpTransport(quick(through(proxy, amqp_url), timedelta(seconds=1))) as transport:
+        transport.consume([agent_queue(ANNA), agent_queue(BEN)])
+        await_loss(transport, "did not answer while connecting")
+        assert is_silent(transport, 4)  # anna's messages come on each attempt
+        proxy.hide(b"")
+
+        received = receive(transport, 3, ack=True)
+        assert [message.body for message in received] == [b"0", b"1", b"2"]
+        assert_works(transport)
+
+
 def test_a_restart_of_rabbitmq_loses_nothing_confirmed(own_node: PrivateNode, own_transport: AmqpTransport) -> None:
     with AmqpTransport(quick(own_node.amqp_url("/"))) as publisher:
         for number in range(50):
@@ -188,6 +208,23 @@ def test_a_restart_of_rabbitmq_loses_nothing_confirmed(own_node: PrivateNode, ow
     received = receive(own_transport, 50, ack=True)
     assert [message.body for message in received] == [b"%02d" % number for number in range(50)]
     assert_works(own_transport)
+
+
+def test_a_new_queue_keeps_what_it_holds_over_a_kill_once_it_is_synced(own_node: PrivateNode) -> None:
+    with AmqpTransport(quick(own_node.amqp_url("/"))) as transport:
+        transport.declare(zone_topology(1))
+        transport.declare(agent_topology(NEW))
+        for number in range(5):
+            transport.publish(Outgoing(DELIVERY, NEW, b"%d" % number, f"M{number}"))
+        settle(transport, 5)
+        own_node.sync()
+        own_node.kill()
+        own_node.start()
+        await_loss(transport)
+        transport.consume([agent_queue(NEW)])
+
+        received = receive(transport, 5, ack=True)
+        assert [message.body for message in received] == [b"0", b"1", b"2", b"3", b"4"]
 
 
 def test_a_killed_rabbitmq_is_waited_for(own_node: PrivateNode, own_transport: AmqpTransport) -> None:
