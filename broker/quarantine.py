@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import schemas
+from broker.letters import ATTEMPT, LOGIN, ONLY
 from broker.pipeline import about_learner, read
 from broker.protocol.envelope import event_objects, parse_message
 from broker.protocol.errors import ZoneError
@@ -16,7 +17,6 @@ from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
 from broker.storage import LedgerRow, QuarantineEntry, Store
 from broker.transports.contract import Outgoing, Transport, TransportLost
 from broker.validation import Refusal, check_object, refusal
-from broker.worker import ATTEMPT, LOGIN, ONLY
 
 CONFIRM_SECONDS: Final = 30.0
 _ALL: Final = 1_000_000

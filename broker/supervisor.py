@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 _EVERYTHING: Final = Permissions(".*", ".*", ".*")
 _READY_SECONDS: Final = 30.0
 _RESTART_PAUSE: Final = 1.0
+_QUEUE_SETTLES: Final = 1.5
+"""Seconds until RabbitMQ itself writes down a new queue; killed before, 3.10 would lose it with what it holds."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -88,6 +90,7 @@ class RunningZone:
         for number in range(self._count):
             self._workers.append(self._spawn(number))
         self._await_consumers()
+        self._settle_queues()
         if self._with_agents:
             for file in sorted((self.zone.folder / "agents").glob("*.toml")):
                 self._agents[file] = self._run_agent(file)
@@ -153,6 +156,13 @@ class RunningZone:
         self.node.start()
         node = self.node
         return _Server(node.management_url, node.admin_user, node.admin_password, f"amqp://127.0.0.1:{node.ports.amqp}")
+
+    def _settle_queues(self) -> None:
+        """See that RabbitMQ has written down the queues just declared, before anybody is told to use them."""
+        if self.node is not None:
+            self.node.sync()
+        else:
+            time.sleep(_QUEUE_SETTLES)
 
     def _check_partitions(self, management: Management) -> None:
         """Undo what another number of partitions has bound; with messages in the intake, order would be lost."""

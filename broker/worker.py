@@ -6,20 +6,20 @@ published comes to the receivers under the same message id.
 
 import hashlib
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 import structlog
 
 from broker import control
-from broker.learners import Enrolment, Learner, LearnerIndex, Observed, unknown
-from broker.pipeline import Accepted, Decision, Inbound, decide, read
-from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header, parse_message
-from broker.protocol.errors import ConfigurationError, NotRegistered, ZoneError
+from broker.batches import Work, batch_of, learner_of
+from broker.learners import LearnerIndex, unknown
+from broker.letters import ATTEMPT, Key, Letter, open_letter, source_of
+from broker.pipeline import Accepted, Decision, Inbound, decide
+from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
+from broker.protocol.errors import ConfigurationError, NotRegistered
 from broker.protocol.identifiers import AgentId, MsgId, is_guid
 from broker.protocol.topology import (
     BROKER_LOGIN,
@@ -36,14 +36,6 @@ from broker.routing import Router
 from broker.settings import Stamp, Zone, load_zone, zone_stamp
 from broker.storage import (
     SEEN_AGAIN,
-    Batch,
-    ContactLink,
-    EstablishmentRow,
-    Held,
-    LearnerRow,
-    LedgerRow,
-    Outcome,
-    QuarantineReason,
     StorageError,
     Store,
 )
@@ -54,76 +46,10 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 100
 """Messages decided at once; one look-up in storage and at most one commit each."""
-ATTEMPT: Final = "attempt"
-"""Header of a replay: 1 for a message's first; only believed of the broker's own login."""
-LOGIN: Final = "login"
-"""Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
-ONLY: Final = "only"
-"""Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
 _RELOAD_SECONDS: Final = 2.0
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _MAX_CACHED: Final = 200_000
 _UPN: Final = f"{{{NAMESPACE}}}UPN"
-
-Key = tuple[str, str, int]
-
-
-@dataclass(slots=True)
-class _Work:
-    """A batch on its way: what it published, and what is to be stored and acknowledged once that is confirmed."""
-
-    tag: int
-    published: dict[int, Outgoing] = field(default_factory=dict)
-    last: int = 0
-    keys: set[Key] = field(default_factory=set)
-    ledger: list[LedgerRow] = field(default_factory=list)
-    learners: dict[str, LearnerRow] = field(default_factory=dict)
-    quarantine: list[Held] = field(default_factory=list)
-    establishments: list[EstablishmentRow] = field(default_factory=list)
-    links: dict[tuple[str, str], bool] = field(default_factory=dict)
-    forgotten: dict[str, None] = field(default_factory=dict)
-
-    def note(self, observed: Observed) -> None:
-        """Keep what an event told, so that of several the last holds."""
-        if observed.learner is not None:
-            self.learners[observed.learner.ref_id] = _learner_row(observed.learner)
-        if observed.forgotten is not None:
-            self.learners.pop(observed.forgotten, None)
-            self.forgotten[observed.forgotten] = None
-        if observed.school is not None:
-            self.establishments.append(EstablishmentRow(*observed.school))
-        if observed.linked is not None:
-            self.links[observed.linked] = True
-        if observed.unlinked is not None:
-            self.links[observed.unlinked] = False
-
-    def add(self, later: "_Work") -> None:
-        """Take in what a later batch is to store."""
-        self.ledger += later.ledger
-        self.quarantine += later.quarantine
-        self.establishments += later.establishments
-        for ref in later.forgotten:
-            self.learners.pop(ref, None)
-        self.forgotten |= later.forgotten
-        self.learners |= later.learners
-        self.links |= later.links
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """An incoming message with who sent it, under which id, and which attempt it is."""
-
-    incoming: Incoming
-    login: AgentId
-    msg_id: str
-    attempt: int
-    sha256: str
-    content: Inbound | Refusal
-    only: AgentId | None = None
-
-    @property
-    def key(self) -> Key:
-        return (self.login, self.msg_id, self.attempt)
 
 
 class Worker:
@@ -136,7 +62,7 @@ class Worker:
         self._index = LearnerIndex()
         self._registered: frozenset[AgentId] = frozenset()
         self._backlog: deque[Incoming] = deque()
-        self._works: deque[_Work] = deque()
+        self._works: deque[Work] = deque()
         self._pending: set[Key] = set()
         self._checked = 0.0
         self._bad_stamp: Stamp = ()
@@ -155,9 +81,9 @@ class Worker:
 
     def step(self, timeout: float) -> bool:
         """Do what there is to do, waiting up to *timeout* seconds when there is nothing; tell whether there was."""
-        self._reload()
         busy = bool(self._works)
         try:
+            self._reload()
             self._backlog += self._transport.poll(0 if self._backlog else timeout)
             busy |= bool(self._backlog)
             while self._backlog:
@@ -181,9 +107,9 @@ class Worker:
     # -- a batch begins --------------------------------------------------------------------------------------------
 
     def _begin(self, chunk: Sequence[Incoming]) -> None:
-        letters = [self._open(incoming) for incoming in chunk if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)]
+        letters = [open_letter(incoming) for incoming in chunk if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)]
         seen = self._load(letters)
-        work = _Work(chunk[-1].tag)
+        work = Work(chunk[-1].tag)
         for incoming in chunk:
             if incoming.queue == CONTROL_QUEUE:
                 self._control(incoming, work)
@@ -191,7 +117,7 @@ class Worker:
                 self._bury(incoming, work)
         for letter in letters:
             if letter.key in seen or letter.key in self._pending or letter.key in work.keys:
-                work.ledger.append(self._row(letter, "duplicate", seq=SEEN_AGAIN))
+                work.ledger.append(letter.row(self._now(), "duplicate", seq=SEEN_AGAIN))
                 continue
             work.keys.add(letter.key)
             decision = self._decide(letter)
@@ -202,29 +128,7 @@ class Worker:
         self._pending |= work.keys
         self._works.append(work)
 
-    def _open(self, incoming: Incoming, dead_from: AgentId | None = None) -> _Letter:
-        login, attempt, only = AgentId(incoming.user_id), 0, None
-        if login == BROKER_LOGIN:
-            login = AgentId(str(incoming.headers.get(LOGIN, "")))
-            attempt = int(incoming.headers.get(ATTEMPT, 0))
-            only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
-        if dead_from is not None:
-            login = dead_from
-        sha256 = hashlib.sha256(incoming.body).hexdigest()
-        try:
-            key = (
-                None if dead_from is not None or only else incoming.routing_key
-            )  # what is cut may not name its learner
-            content: Inbound | Refusal = read(incoming.body, login, key)
-        except ZoneError as error:
-            content = refusal(error)
-        if isinstance(content, Inbound):
-            msg_id = str(content.message.header.msg_id)
-        else:
-            msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
-        return _Letter(incoming, login, msg_id, attempt, sha256, content, only)
-
-    def _load(self, letters: Sequence[_Letter]) -> frozenset[Key]:
+    def _load(self, letters: Sequence[Letter]) -> frozenset[Key]:
         """Fetch what deciding *letters* needs; return the keys of those that the ledger already has a verdict on."""
         if not letters:
             return frozenset()
@@ -239,7 +143,7 @@ class Worker:
         learners += unknown((ref for contact in contacts for ref in index.contacts.get(contact, ())), index.learners)
         if learners:
             for ref, row in self._store.learners(learners).items():
-                index.learners[ref] = _learner(row)
+                index.learners[ref] = learner_of(row)
         schools = unknown((ref for event in events for ref in event.schools), index.schools)
         if schools and self._now() - self._schools_checked > _RELOAD_SECONDS:
             self._schools_checked = self._now()
@@ -248,7 +152,7 @@ class Worker:
             self._registered = frozenset(AgentId(agent) for agent in self._store.registered())
         return self._store.accepted([letter.key for letter in letters])
 
-    def _decide(self, letter: _Letter) -> Decision:
+    def _decide(self, letter: Letter) -> Decision:
         content = letter.content
         if isinstance(content, Refusal):
             return content
@@ -268,10 +172,10 @@ class Worker:
 
     # -- what was decided is carried out ---------------------------------------------------------------------------
 
-    def _deliver(self, letter: _Letter, decision: Accepted, work: _Work) -> None:
+    def _deliver(self, letter: Letter, decision: Accepted, work: Work) -> None:
         considered = sum(len(delivery.recipients) for delivery in decision.deliveries)
         considered += sum(len(agents) for _, agents in decision.withheld)
-        work.ledger.append(self._row(letter, "accepted", considered=considered))
+        work.ledger.append(letter.row(self._now(), "accepted", considered=considered))
         seq = 0
         for seq, delivery in enumerate(decision.deliveries, start=1):
             self._publish(
@@ -289,17 +193,21 @@ class Worker:
             )
             digest = hashlib.sha256(delivery.body).hexdigest()
             work.ledger.append(
-                self._row(letter, "delivered", seq=seq, audience=delivery.recipients, view=delivery.view, sha256=digest)
+                letter.row(
+                    self._now(), "delivered", seq=seq, audience=delivery.recipients, view=delivery.view, sha256=digest
+                )
             )
         for number, (reason, agents) in enumerate(decision.withheld, start=seq + 1):
-            work.ledger.append(self._row(letter, "withheld", seq=number, audience=agents, reason=reason, sha256=""))
+            work.ledger.append(
+                letter.row(self._now(), "withheld", seq=number, audience=agents, reason=reason, sha256="")
+            )
         for observed in decision.observed:
             work.note(observed)
 
-    def _refuse(self, letter: _Letter, why: Refusal, work: _Work) -> None:
+    def _refuse(self, letter: Letter, why: Refusal, work: Work) -> None:
         log.info("message_refused", msg_id=letter.msg_id, source=letter.login, category=why.category, code=why.code)
-        work.ledger.append(self._row(letter, "refused", reason=why.reason, category=why.category, code=why.code))
-        work.quarantine.append(self._held(letter, "refused", why))
+        work.ledger.append(letter.row(self._now(), "refused", reason=why.reason, category=why.category, code=why.code))
+        work.quarantine.append(letter.held(self._now(), "refused", why))
         if letter.login not in self._zone.registry.agents:
             return
         readable = isinstance(letter.content, Inbound)
@@ -317,7 +225,7 @@ class Worker:
         body = build_ack(header, ack, version)
         self._publish(Outgoing(DELIVERY, letter.login, body, msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
 
-    def _control(self, incoming: Incoming, work: _Work) -> None:
+    def _control(self, incoming: Incoming, work: Work) -> None:
         login = AgentId(incoming.user_id)
         answer = control.answer(incoming.body, login, self._zone.registry, self._registered)
         if answer.registered is not None:
@@ -334,16 +242,16 @@ class Worker:
             body = build_ack(header, answer.ack, answer.version)
             self._publish(Outgoing(DELIVERY, login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
 
-    def _bury(self, incoming: Incoming, work: _Work) -> None:
+    def _bury(self, incoming: Incoming, work: Work) -> None:
         """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
         queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
         why = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend its reader, then replay")
         recipient = queue.removeprefix(_AGENT_QUEUES) if queue.startswith(_AGENT_QUEUES) else ""
-        letter = self._open(incoming, _source(incoming.body) if recipient else None)
-        work.quarantine.append(self._held(letter, "undeliverable", why, recipient))
+        letter = open_letter(incoming, source_of(incoming.body) if recipient else None)
+        work.quarantine.append(letter.held(self._now(), "undeliverable", why, recipient))
         log.warning("message_undeliverable", msg_id=letter.msg_id, queue=queue)
 
-    def _publish(self, message: Outgoing, work: _Work) -> None:
+    def _publish(self, message: Outgoing, work: Work) -> None:
         work.last = self._transport.publish(message)
         work.published[work.last] = message
 
@@ -352,7 +260,7 @@ class Worker:
     def _finish(self) -> None:
         """Store and acknowledge the batches whose publishes are all confirmed, oldest first, in one transaction."""
         self._publish_again()
-        done: list[_Work] = []
+        done: list[Work] = []
         confirmed = self._transport.confirmed
         for work in self._works:
             if work.last > confirmed:
@@ -360,7 +268,7 @@ class Worker:
             done.append(work)
         if not done:
             return
-        self._store.commit(_batch(done))
+        self._store.commit(batch_of(done))
         self._transport.ack(done[-1].tag)
         for work in done:
             self._works.popleft()
@@ -430,122 +338,3 @@ class Worker:
         for agent in self._zone.registry.agents:
             topology += agent_topology(agent)
         return topology
-
-    # -- rows ------------------------------------------------------------------------------------------------------
-
-    def _row(
-        self,
-        letter: _Letter,
-        outcome: Outcome,
-        *,
-        seq: int = 0,
-        audience: tuple[str, ...] = (),
-        considered: int = 0,
-        view: str = "",
-        reason: str = "",
-        category: int = 0,
-        code: int = 0,
-        sha256: str | None = None,
-    ) -> LedgerRow:
-        object_type, action, ref_id = _names(letter.content)
-        return LedgerRow(
-            self._now(),
-            letter.msg_id,
-            letter.login,
-            outcome,
-            letter.attempt,
-            seq,
-            object_type,
-            action,
-            ref_id,
-            audience,
-            considered,
-            view,
-            reason,
-            category,
-            code,
-            letter.sha256 if sha256 is None else sha256,
-        )
-
-    def _held(self, letter: _Letter, reason: QuarantineReason, why: Refusal, recipient: str = "") -> Held:
-        object_type, action, _ = _names(letter.content)
-        return Held(
-            uuid.uuid4().hex,
-            self._now(),
-            letter.login,
-            letter.msg_id,
-            reason,
-            letter.incoming.body,
-            letter.attempt,
-            object_type,
-            action,
-            why.category,
-            why.code,
-            why.summary,
-            tuple({"path": f.path, "line": f.line, "rule": f.rule, "message": f.message} for f in why.findings),
-            recipient,
-        )
-
-
-def _source(body: bytes) -> AgentId:
-    """Return the SIF_SourceId of a message that the zone itself delivered; empty when it cannot be read."""
-    try:
-        return parse_message(body).header.source_id
-    except ZoneError:
-        return AgentId("")
-
-
-def _names(content: Inbound | Refusal) -> tuple[str, str, str]:
-    """Return object name, action and RefId for the ledger; empty where the message could not be read."""
-    if isinstance(content, Refusal):
-        return "", "", ""
-    event = content.objects[0]
-    return event.object_type[:64], event.action, event.element.get("RefId", "")[:32]
-
-
-def _batch(works: Sequence[_Work]) -> Batch:
-    whole = works[0]
-    for later in works[1:]:
-        whole.add(later)
-    return Batch(
-        whole.ledger,
-        list(whole.learners.values()),
-        whole.quarantine,
-        whole.establishments,
-        [ContactLink(*pair) for pair, linked in whole.links.items() if linked],
-        list(whole.forgotten),
-        [ContactLink(*pair) for pair, linked in whole.links.items() if not linked],
-    )
-
-
-def _learner(row: LearnerRow) -> Learner:
-    return Learner(
-        row.ref_id,
-        row.upn_key,
-        row.in_care,
-        row.care_authority,
-        row.home_authority,
-        row.shielded,
-        {ref: Enrolment(school, _day(entry), _day(leaving)) for ref, school, entry, leaving in row.enrolments},
-        {object_type: AgentId(agent) for object_type, agent in row.sources},
-    )
-
-
-def _learner_row(learner: Learner) -> LearnerRow:
-    return LearnerRow(
-        learner.ref_id,
-        learner.upn_key,
-        learner.in_care,
-        learner.care_authority,
-        learner.home_authority,
-        learner.shielded,
-        tuple(
-            (ref, stay.school, stay.entry.isoformat() if stay.entry else "", stay.exit.isoformat() if stay.exit else "")
-            for ref, stay in sorted(learner.enrolments.items())
-        ),
-        tuple(sorted(learner.sources.items())),
-    )
-
-
-def _day(text: str) -> date | None:
-    return date.fromisoformat(text) if text else None

@@ -40,7 +40,7 @@ NODE_NAME: Final = "sifzone@localhost"
 log = structlog.get_logger(__name__)
 
 _ELECT: Final = (
-    "length([ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q),"
+    "length([catch ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q),"
     " ra_leaderboard:lookup_leader(element(1, amqqueue:get_pid(Q))) =:= undefined])."
 )
 """Erlang: call an election for each quorum queue that has no leader, and say how many those were."""
@@ -306,9 +306,12 @@ class PrivateNode:
         queues wait for ever until somebody calls their election: meanwhile they take and confirm nothing.
         """
         while leaderless := int(self.ctl("eval", _ELECT)):
-            log.warning("queues_without_leader", count=leaderless, remedy="none needed: an election was called")
+            log.info("elections_called", queues=leaderless)
             if time.monotonic() > deadline:
-                raise NodeError(f"a quorum queue found no leader; {self.log_path} says why")
+                raise NodeError(
+                    f"{leaderless} quorum queue(s) found no leader ({self.log_path} says why): a node's folder works "
+                    f"only where it was made; put {self.folder} back there, or move it away to begin with empty queues"
+                )
             time.sleep(0.1)
 
     def _ready(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broker import pipeline, views, worker
+from broker import letters, pipeline, views, worker
 from broker.logs import configure_logging
 from broker.settings import load_zone
 from broker.storage import open_store
@@ -44,7 +44,7 @@ class Stages:
 
     def watch(self, transport: AmqpTransport, store: Any) -> None:  # its methods are replaced
         """Book the parts of a worker's work; the watching itself costs about a tenth, so speed is taken without it."""
-        worker.read = self.timed("parse", worker.read)  # type: ignore[attr-defined]
+        letters.read = self.timed("parse", letters.read)  # type: ignore[attr-defined]
         worker.decide = self.timed("decide", worker.decide)  # type: ignore[attr-defined]
         pipeline.check_object = self.timed("validate", pipeline.check_object)  # type: ignore[attr-defined]
         views.View.cut = self.timed("cut", views.View.cut)  # type: ignore[method-assign]

@@ -116,7 +116,6 @@ def test_rabbitmq_restarted_twice_under_load_loses_repeats_and_reorders_nothing(
     zone = make_zone(tmp_path / "zone")
     with RunningZone(zone, workers=2) as running:
         assert running.node is not None
-        running.node.sync()
         load = publisher, receiver = Publisher(zone, events, pause=0.01), Receiver(zone)
         receiver.start()
         publisher.start()

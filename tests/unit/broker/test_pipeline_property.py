@@ -85,6 +85,7 @@ def test_each_recipient_gets_all_that_is_shared_with_it_and_no_more(data: st.Dat
     inbound = read(event((object_type, action, xml)), MIS, None)
     index = LearnerIndex()
     index.learners = {ref: Learner(ref) for ref in inbound.learners if ref}
+    index.contacts = {ref: frozenset({"1" * 32}) for ref in inbound.contacts}  # whose contact it is, is known
 
     decision = decide(inbound, Router(ZONE, agreements, TODAY), index)
 

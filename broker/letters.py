@@ -1,0 +1,142 @@
+"""Messages as they come to a worker: who sent them, which attempt they are, and the rows that tell of them."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from broker.pipeline import Inbound, read
+from broker.protocol.envelope import parse_message
+from broker.protocol.errors import ZoneError
+from broker.protocol.identifiers import AgentId, is_guid
+from broker.protocol.topology import BROKER_LOGIN
+from broker.storage import Held, LedgerRow, Outcome, QuarantineReason
+from broker.transports.contract import Incoming
+from broker.validation import Refusal, refusal
+
+ATTEMPT: Final = "attempt"
+"""Header of a replay: 1 for a message's first; only believed of the broker's own login."""
+LOGIN: Final = "login"
+"""Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
+ONLY: Final = "only"
+"""Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
+
+Key = tuple[str, str, int]
+"""Who sent a message, its id, and which attempt it is: what makes it the same message again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An incoming message with who sent it, under which id, and which attempt it is."""
+
+    incoming: Incoming
+    login: AgentId
+    msg_id: str
+    attempt: int
+    sha256: str
+    content: Inbound | Refusal
+    only: AgentId | None = None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from every other message."""
+        return (self.login, self.msg_id, self.attempt)
+
+    def row(
+        self,
+        at: float,
+        outcome: Outcome,
+        *,
+        seq: int = 0,
+        audience: tuple[str, ...] = (),
+        considered: int = 0,
+        view: str = "",
+        reason: str = "",
+        category: int = 0,
+        code: int = 0,
+        sha256: str | None = None,
+    ) -> LedgerRow:
+        """Return the row of the ledger that says what became of the message at *at* (seconds since 1970, UTC)."""
+        object_type, action, ref_id = _names(self.content)
+        return LedgerRow(
+            at,
+            self.msg_id,
+            self.login,
+            outcome,
+            self.attempt,
+            seq,
+            object_type,
+            action,
+            ref_id,
+            audience,
+            considered,
+            view,
+            reason,
+            category,
+            code,
+            self.sha256 if sha256 is None else sha256,
+        )
+
+    def held(self, at: float, reason: QuarantineReason, why: Refusal, recipient: str = "") -> Held:
+        """Return the message as it is to be kept in quarantine; *recipient* is the agent that could not take it."""
+        object_type, action, _ = _names(self.content)
+        return Held(
+            uuid.uuid4().hex,
+            at,
+            self.login,
+            self.msg_id,
+            reason,
+            self.incoming.body,
+            self.attempt,
+            object_type,
+            action,
+            why.category,
+            why.code,
+            why.summary,
+            tuple({"path": f.path, "line": f.line, "rule": f.rule, "message": f.message} for f in why.findings),
+            recipient,
+        )
+
+
+def open_letter(incoming: Incoming, dead_from: AgentId | None = None) -> Letter:
+    """Return *incoming* as a letter; what cannot be read is one too, with the refusal for its content.
+
+    Args:
+        incoming: As it came from the intake or from the dead letters.
+        dead_from: Who sent what an agent then could not take; None for everything else.
+    """
+    login, attempt, only = AgentId(incoming.user_id), 0, None
+    if login == BROKER_LOGIN:
+        login = AgentId(str(incoming.headers.get(LOGIN, "")))
+        attempt = int(incoming.headers.get(ATTEMPT, 0))
+        only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
+    if dead_from is not None:
+        login = dead_from
+    sha256 = hashlib.sha256(incoming.body).hexdigest()
+    try:
+        # What is cut may not name its learner, so that no key can be asked of it.
+        key = None if dead_from is not None or only else incoming.routing_key
+        content: Inbound | Refusal = read(incoming.body, login, key)
+    except ZoneError as error:
+        content = refusal(error)
+    if isinstance(content, Inbound):
+        msg_id = str(content.message.header.msg_id)
+    else:
+        msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
+    return Letter(incoming, login, msg_id, attempt, sha256, content, only)
+
+
+def source_of(body: bytes) -> AgentId:
+    """Return the SIF_SourceId of a message that the zone itself delivered; empty when it cannot be read."""
+    try:
+        return parse_message(body).header.source_id
+    except ZoneError:
+        return AgentId("")
+
+
+def _names(content: Inbound | Refusal) -> tuple[str, str, str]:
+    """Return object name, action and RefId for the ledger; empty where the message could not be read."""
+    if isinstance(content, Refusal):
+        return "", "", ""
+    event = content.objects[0]
+    return event.object_type[:64], event.action, event.element.get("RefId", "")[:32]
