@@ -28,6 +28,9 @@ from broker.protocol.topology import CONTROL, CONTROL_QUEUE, agent_queue
 from broker.transports.contract import Outgoing, TransportLost
 from schemas import load
 
+_PIPED_WIDTH: Final = 200
+"""Characters a line of a table may have where no terminal sets a width."""
+
 app = typer.Typer(
     help="Run an agent from its file, and look at what it has read, sent and received.",
     epilog="Examples: sifzone agent check mis.toml · sifzone agent run mis.toml · sifzone agent status mis.toml",
@@ -74,7 +77,7 @@ def status_(
         if as_json:
             typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
             return
-        console = Console(markup=False)
+        console = Console(markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
         for table in status_tables(values):
             console.print(table)
 
@@ -88,7 +91,7 @@ def inbox(file: File, as_json: AsJson = False) -> None:
             for line in objects_json(objects, load()):
                 typer.echo(line)
             return
-        Console(markup=False).print(learners_table(objects))
+        Console(markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(learners_table(objects))
 
 
 @app.command(epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline")

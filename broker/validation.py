@@ -66,4 +66,4 @@ def check_object(event: EventObject) -> Refusal | None:
 def _summary(event: EventObject, findings: tuple[Finding, ...]) -> str:
     first = findings[0]
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return f"{event.action} of {event.object_type}: {first.path}, line {first.line}: {first.message}{more}"
+    return f"{event.action} of {event.object_type}, line {first.line}: {first.message}{more}"
