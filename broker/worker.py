@@ -44,9 +44,9 @@ from broker.validation import Refusal, refusal
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 100
+BATCH: Final = 200
 """Messages decided at once; one look-up in storage and at most one commit each."""
-COMMIT: Final = 5
+COMMIT: Final = 3
 """Batches stored together while more messages wait; with none waiting, what is done is stored at once."""
 _RELOAD_SECONDS: Final = 2.0
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
@@ -93,7 +93,7 @@ class Worker:
                 self._begin(chunk)
                 for _ in chunk:
                     self._backlog.popleft()
-                self._backlog += self._transport.poll(0)
+                self._gather()
                 self._finish(at_least=COMMIT)
             self._finish()
         except TransportLost as lost:
@@ -105,6 +105,11 @@ class Worker:
             log.warning("storage_not_available", reason=type(error).__name__)
             time.sleep(min(timeout, 1.0))
         return busy
+
+    def _gather(self) -> None:
+        """Take what has come meanwhile, up to a batch: looking up ten messages costs as much as a hundred."""
+        while len(self._backlog) < BATCH and (more := self._transport.poll(0)):
+            self._backlog += more
 
     # -- a batch begins --------------------------------------------------------------------------------------------
 
