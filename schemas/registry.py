@@ -22,7 +22,7 @@ _LEARNER: Final = "LearnerPersonal"
 @cache
 def load() -> "SchemaSet":
     """Return the schemas of the SIF UK 1.x objects that the zone knows. Compiled when first used, then kept."""
-    return SchemaSet(files("schemas") / "sif_uk_1")
+    return SchemaSet(files("schemas") / "sif_uk_1", files("schemas") / "shared")
 
 
 class SchemaSet:
@@ -39,8 +39,8 @@ class SchemaSet:
         schemas.source.BadSchema: The files do not make one schema.
     """
 
-    def __init__(self, folder: Traversable) -> None:
-        self._full = Variant(source.read(folder))
+    def __init__(self, folder: Traversable, shared: Traversable | None = None) -> None:
+        self._full = Variant(source.read(folder, shared))
         self._open_lists: dict[str, OpenLists] = {}
         self.namespace: str = self._full.document.get("targetNamespace", "")
         self.objects: tuple[str, ...] = tuple(self._full.declarations)

@@ -18,28 +18,38 @@ class BadSchema(ValueError):
     """The XSD files do not make one schema."""
 
 
-def read(folder: Traversable) -> etree._Element:
-    """Join the XSD files of a folder into one xs:schema element without includes, in order of file name.
+def read(folder: Traversable, shared: Traversable | None = None) -> etree._Element:
+    """Join the XSD files of a folder, and those it shares with others, into one xs:schema element without includes.
+
+    Args:
+        folder: Its files declare one target namespace, alike.
+        shared: Its files declare none, and take that of whoever includes them.
 
     Raises:
         BadSchema: The folder has no XSD, or a file declares other namespaces than the first.
     """
+    files = _documents(folder)
+    if not files:
+        raise BadSchema(f"there is no .xsd file in {folder}: give the folder that has the schema")
+    joined = empty_like(next(iter(files.values())))
+    for name, root in files.items():
+        if root.nsmap != joined.nsmap or root.items() != joined.items():
+            raise BadSchema(f"{name} declares other namespaces than the files before it: declare the same in each")
+        joined.extend(child for child in root if child.tag != XS + "include")
+    for name, root in _documents(shared).items() if shared else ():
+        if root.get("targetNamespace"):
+            raise BadSchema(f"{name} is shared but declares a target namespace: leave it out")
+        joined.extend(child for child in root if child.tag != XS + "include")
+    return joined
+
+
+def _documents(folder: Traversable) -> dict[str, etree._Element]:
+    """Return the root of each XSD file by its name, in order of name."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
-    joined: etree._Element | None = None
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if not file.name.endswith(".xsd"):
-            continue
-        root = etree.fromstring(file.read_bytes(), parser)
-        if joined is None:
-            joined = empty_like(root)
-        if root.nsmap != joined.nsmap or root.items() != joined.items():
-            raise BadSchema(f"{file.name} declares other namespaces than the files before it: declare the same in each")
-        joined.extend(child for child in root if child.tag != XS + "include")
-    if joined is None:
-        raise BadSchema(f"there is no .xsd file in {folder}: give the folder that has the schema")
-    return joined
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".xsd")), key=lambda f: f.name)
+    return {file.name: etree.fromstring(file.read_bytes(), parser) for file in files}
 
 
 def empty_like(schema: etree._Element) -> etree._Element:

@@ -107,7 +107,7 @@ SPOIL_PART = (_remove, _repeat, _empty, _rename, _to_front, _nil)
 def test_walk_finds_fault_exactly_where_the_engine_refuses(
     name: str, schema: SchemaSet, sample: Sample, parse: Parse
 ) -> None:
-    document = read(files("schemas") / "sif_uk_1")
+    document = read(files("schemas") / "sif_uk_1", files("schemas") / "shared")
     variant, values = Variant(document), Values(document)
     refused = 0
     for spoilt in damage(parse(sample(name))):

@@ -15,13 +15,14 @@ Parse = Callable[[str], etree._Element]
 Sample = Callable[[str], str]
 
 FOLDER = Path(schemas.__file__).parent / "sif_uk_1"
-FILES = sorted(FOLDER.glob("*.xsd"), key=lambda file: file.name)
-HEAD = etree.tostring(source.empty_like(source.read(FOLDER))).decode()
+SHARED = FOLDER.parent / "shared"
+FILES = sorted([*FOLDER.glob("*.xsd"), *SHARED.glob("*.xsd")], key=lambda file: file.name)
+HEAD = etree.tostring(source.empty_like(source.read(FOLDER, SHARED))).decode()
 
 
 @pytest.fixture(scope="module")
 def document() -> etree._Element:
-    return source.read(FOLDER)
+    return source.read(FOLDER, SHARED)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
