@@ -13,7 +13,7 @@ from typing import Final
 
 from lxml import etree
 
-from broker.protocol.envelope import NAMESPACE, Action, local_name
+from broker.protocol.envelope import Action, local_name
 from schemas import Node, SchemaSet
 
 XSI_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
@@ -137,7 +137,7 @@ def ref_key(element: etree._Element, schema: SchemaSet) -> str:
     """Return what identifies an object: its RefId, or the values of its keys joined by bars where it has none."""
     values = []
     for key in schema.keys(local_name(element)):
-        value = element.get(key[1:]) if key.startswith("@") else element.findtext(f"{{{NAMESPACE}}}{key}")
+        value = element.get(key[1:]) if key.startswith("@") else element.findtext(namespace(element) + key)
         values.append((value or "").strip())
     return "|".join(values)
 
@@ -147,8 +147,13 @@ def ordering_key(element: etree._Element, schema: SchemaSet) -> str:
     path = schema.learner_ref(local_name(element))
     if path is None:
         return ref_key(element, schema)
-    found = element.get(path[1:]) if path.startswith("@") else element.findtext(f"{{{NAMESPACE}}}{path}")
+    found = element.get(path[1:]) if path.startswith("@") else element.findtext(namespace(element) + path)
     return (found or "").strip() or ref_key(element, schema)
+
+
+def namespace(element: etree._Element) -> str:
+    """Return the namespace of an object in braces, as tags begin with it."""
+    return str(element.tag).removesuffix(local_name(element))
 
 
 def _by_name(element: etree._Element) -> dict[str, list[etree._Element]]:
@@ -220,10 +225,10 @@ def _set_nil(lean: etree._Element, path: str, object_type: str, schema: SchemaSe
     above, _, name = path.rpartition("/")
     parent: etree._Element | None = lean
     for step in above.split("/") if above else ():
-        parent = None if parent is None else parent.find(f"{{{NAMESPACE}}}{step}")
+        parent = None if parent is None else parent.find(namespace(lean) + step)
     if parent is None:
         return
-    empty = etree.Element(f"{{{NAMESPACE}}}{name}", nsmap=_XSI)
+    empty = etree.Element(namespace(lean) + name, nsmap=_XSI)
     empty.set(XSI_NIL, "true")
     insert_in_order(parent, empty, schema.elements_in_order(object_type, above))
 

@@ -14,7 +14,8 @@ from lxml import etree
 from agents.diff import ref_key
 from agents.merge import merge
 from agents.store import Store, now
-from broker.protocol.envelope import Action, EventObject, parse_document
+from broker.protocol.documents import parse_document
+from broker.protocol.envelope import Action, EventObject
 from broker.protocol.errors import NotValid
 from schemas import SchemaSet
 

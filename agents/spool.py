@@ -23,7 +23,8 @@ from agents.diff import (
     write_parts,
 )
 from agents.store import Store, now
-from broker.protocol.envelope import Ack, Action, build_event, local_name, new_header, parse_document
+from broker.protocol.documents import parse_document
+from broker.protocol.envelope import Ack, Action, build_event, local_name, new_header
 from broker.protocol.identifiers import AgentId, MsgId
 from schemas import SchemaSet
 

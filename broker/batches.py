@@ -7,7 +7,18 @@ from datetime import date
 from broker.learners import Enrolment, Learner, Observed
 from broker.letters import Key
 from broker.protocol.identifiers import AgentId
-from broker.storage import Batch, ContactLink, EstablishmentRow, Held, LearnerRow, LedgerRow
+from broker.quality import Judged
+from broker.storage import (
+    Batch,
+    ContactLink,
+    EnrolmentRow,
+    EstablishmentRow,
+    FlawRow,
+    Held,
+    JudgedRow,
+    LearnerRow,
+    LedgerRow,
+)
 from broker.transports.contract import Outgoing
 
 
@@ -25,6 +36,7 @@ class Work:
     establishments: list[EstablishmentRow] = field(default_factory=list)
     links: dict[tuple[str, str], bool] = field(default_factory=dict)
     forgotten: dict[str, None] = field(default_factory=dict)
+    judged: list[JudgedRow] = field(default_factory=list)
 
     def note(self, observed: Observed) -> None:
         """Keep what an event told, so that of several the last holds."""
@@ -44,6 +56,7 @@ class Work:
         """Take in what a later batch is to store."""
         self.ledger += later.ledger
         self.quarantine += later.quarantine
+        self.judged += later.judged
         self.establishments += later.establishments
         for ref in later.forgotten:
             self.learners.pop(ref, None)
@@ -52,7 +65,7 @@ class Work:
         self.links |= later.links
 
 
-def batch_of(works: Sequence[Work]) -> Batch:
+def batch_of(works: Sequence[Work], today: date) -> Batch:
     """Return what *works* (oldest first, at least one) store together; of several rows for one thing the last holds."""
     whole = works[0]
     for later in works[1:]:
@@ -65,6 +78,18 @@ def batch_of(works: Sequence[Work]) -> Batch:
         [ContactLink(*pair) for pair, linked in whole.links.items() if linked],
         list(whole.forgotten),
         [ContactLink(*pair) for pair, linked in whole.links.items() if not linked],
+        whole.judged,
+        today,
+    )
+
+
+def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
+    """Return what was found in a record as it is stored: of several findings at one place by one rule, the first."""
+    flaws: dict[tuple[str, str], FlawRow] = {}
+    for found in judged.findings:
+        flaws.setdefault((found.path, found.rule), FlawRow(found.path, found.rule, found.severity, found.message))
+    return JudgedRow(
+        source, judged.object_type, judged.key, judged.school, judged.local_id, judged.seen, tuple(flaws.values())
     )
 
 
@@ -77,8 +102,9 @@ def learner_of(row: LearnerRow) -> Learner:
         row.care_authority,
         row.home_authority,
         row.shielded,
-        {ref: Enrolment(school, _day(entry), _day(leaving)) for ref, school, entry, leaving in row.enrolments},
+        {stay.ref_id: Enrolment(stay.school, _day(stay.entry), _day(stay.exit), stay.main) for stay in row.enrolments},
         {object_type: AgentId(agent) for object_type, agent in row.sources},
+        row.local_id,
     )
 
 
@@ -92,10 +118,17 @@ def learner_row(learner: Learner) -> LearnerRow:
         learner.home_authority,
         learner.shielded,
         tuple(
-            (ref, stay.school, stay.entry.isoformat() if stay.entry else "", stay.exit.isoformat() if stay.exit else "")
+            EnrolmentRow(
+                ref,
+                stay.school,
+                stay.entry.isoformat() if stay.entry else "",
+                stay.exit.isoformat() if stay.exit else "",
+                stay.main,
+            )
             for ref, stay in sorted(learner.enrolments.items())
         ),
         tuple(sorted(learner.sources.items())),
+        learner.local_id,
     )
 
 

@@ -199,13 +199,14 @@ def quarantine_fix(
     file: Annotated[Path | None, typer.Option(help="The mended message; without it, your EDITOR opens a copy.")] = None,
 ) -> None:
     """Edit a copy of a message and keep it beside the original; 'replay' then sends the copy."""
-    with _store(load_zone(zone)) as store:
+    loaded = load_zone(zone)
+    with _store(loaded) as store:
         found = store.quarantine_get(entry)
         if file is not None:
             mended = _read(file)
-            _refuse_if_wrong(found, mended)
+            _refuse_if_wrong(found, mended, loaded)
         else:
-            mended = _edit_until_right(found, store.quarantine_body(found.id))
+            mended = _edit_until_right(found, store.quarantine_body(found.id), loaded)
         store.quarantine_fix(found.id, mended)
     console.print(f"Kept. Send it with:  sifzone quarantine replay {found.id[:8]}")
 
@@ -219,7 +220,7 @@ def quarantine_replay(entry: EntryId, zone: ZoneFolder = Path()) -> None:
         raise ZoneError("the zone has never been started: start it with 'sifzone up', then replay")
     with _store(loaded) as store, AmqpTransport(AmqpSettings(url=url, name="sifzone replay")) as transport:
         found = store.quarantine_get(entry)
-        attempt = quarantine.replay(store, transport, found.id, by=getpass.getuser())
+        attempt = quarantine.replay(store, transport, loaded.validator, found.id, by=getpass.getuser())
         rows = quarantine.outcome(store, found, attempt, _DECIDE_SECONDS)
     if not rows:
         console.print(f"Sent again; the zone has not come to it yet. Later:  sifzone explain {found.msg_id}")
@@ -256,8 +257,8 @@ def _store(zone: Zone) -> Store:
     return open_store(zone.database_url, zone.key_file)
 
 
-def _refuse_if_wrong(entry: QuarantineEntry, mended: bytes) -> None:
-    fault = quarantine.check_body(entry, mended).fault
+def _refuse_if_wrong(entry: QuarantineEntry, mended: bytes, zone: Zone) -> None:
+    fault = quarantine.check_body(entry, mended, zone.validator).fault
     if fault is not None:
         raise ZoneError(f"not kept, since it is still wrong: {fault.summary}")
 
@@ -269,12 +270,12 @@ def _read(file: Path) -> bytes:
         raise ZoneError(f"{file}: cannot be read ({error.strerror}): name the file with the mended message") from error
 
 
-def _edit_until_right(entry: QuarantineEntry, body: bytes) -> bytes:
+def _edit_until_right(entry: QuarantineEntry, body: bytes, zone: Zone) -> bytes:
     """Let a person edit *body*, again while it is still wrong, so that no work is lost."""
     while True:
         body = _edit(body)
         try:
-            _refuse_if_wrong(entry, body)
+            _refuse_if_wrong(entry, body, zone)
         except ZoneError as error:
             if not sys.stdin.isatty():
                 raise

@@ -20,6 +20,8 @@ _NS: Final = f"{{{NAMESPACE}}}"
 _CURRENT: Final = "current"
 """Key of the enrolment that LearnerPersonal/CurrentSchoolEnrolment states without naming its RefId."""
 _ESTABLISHMENT_LENGTH: Final = 7
+_MAX_LOCAL_ID: Final = 64
+_MAIN: Final = frozenset({"C", "M"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ class Enrolment:
     Attributes:
         school: The establishment's number where known, else the RefId of its SchoolInfo.
         entry: First day; None when not known. ``exit`` likewise the last day.
+        main: Whether it is the learner's main one, as MembershipType says: C (only one) or M (of a dual registration).
     """
 
     school: str
     entry: date | None = None
     exit: date | None = None
+    main: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Learner:
         care_authority: LA number of the authority that looks after the learner; empty when not known.
         home_authority: LA number of the authority where the learner lives; empty when not known.
         sources: Which agent last published each kind of object about the learner.
+        local_id: The learner's id in the system that published the LearnerPersonal; empty when not known.
     """
 
     ref_id: str
@@ -56,6 +61,7 @@ class Learner:
     shielded: bool = False
     enrolments: Mapping[str, Enrolment] = field(default_factory=dict)
     sources: Mapping[str, AgentId] = field(default_factory=dict)
+    local_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,7 @@ def _observe_personal(
         known.shielded,
         known.enrolments if current is None else _with_current(known, current, schools),
         _with_source(known, event.object_type, source),
+        _text(element, "LocalId", known.local_id)[:_MAX_LOCAL_ID],
     )
     return Observed(learner=changed) if changed != learner else Observed()
 
@@ -259,8 +266,12 @@ def _observe_enrolment(
     else:
         before = enrolments.get(ref_id, Enrolment(""))
         school = _school(_ref(element, "SchoolInfoRefId"), before, enrolments, schools)
+        membership = element.get("MembershipType")
         enrolments[ref_id] = Enrolment(
-            school, _date(element, "EntryDate", before.entry), _date(element, "ExitDate", before.exit)
+            school,
+            _date(element, "EntryDate", before.entry),
+            _date(element, "ExitDate", before.exit),
+            before.main if membership is None else membership.strip() in _MAIN,
         )
         for ref in [ref for ref, stay in enrolments.items() if _is_mirrored(stay) and stay.school == school]:
             if ref != ref_id:

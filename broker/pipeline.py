@@ -9,8 +9,8 @@ from typing import Final
 
 import schemas
 from broker.learners import LearnerIndex, Observed, observe, standing
+from broker.protocol.documents import MAX_MESSAGE_BYTES
 from broker.protocol.envelope import (
-    MAX_MESSAGE_BYTES,
     NAMESPACE,
     Action,
     EventObject,
@@ -23,8 +23,9 @@ from broker.protocol.envelope import (
 from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotValid, WrongSource, ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import intake_key
+from broker.quality import Judged, KnownFacts, judged
 from broker.routing import Plan, Reason, Router, Standings
-from broker.validation import Refusal, check_known, check_object, refusal
+from broker.validation import Refusal, Validator, refusal, shipped
 from broker.views import View, mentioned_learners
 
 _NS: Final = f"{{{NAMESPACE}}}"
@@ -65,11 +66,13 @@ class Accepted:
 
     Attributes:
         observed: What each object tells the learner index, in order.
+        judged: What was found in each object, for data quality.
     """
 
     deliveries: tuple[Outbound, ...]
     withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
     observed: tuple[Observed, ...] = field(default=())
+    judged: tuple[Judged, ...] = field(default=())
 
 
 Decision = Accepted | Refusal
@@ -141,6 +144,7 @@ def decide(
     upn_key: bytes | None = None,
     *,
     only: AgentId | None = None,
+    validator: Validator | None = None,
 ) -> Decision:
     """Return what becomes of *inbound*.
 
@@ -151,29 +155,48 @@ def decide(
         upn_key: Keyed hash of the UPN in it, where it is a LearnerPersonal with one.
         only: For sending again what was accepted before and one agent could not take: that agent. The message is
             already cut, so that it is cut again but not validated, and tells the index nothing.
+        validator: The zone's schemas and rules; None for those that come with sifzone.
     """
+    validator = validator or shipped()
+    found: tuple[Judged, ...] = ()
     try:
         for event in inbound.objects:
-            _check_right(inbound.sender, event, router)
-        for event in inbound.objects:
-            fault = check_object(event) if only is None else None
-            if fault is not None:
-                return fault
+            _check_right(inbound.sender, event, router, validator)
+        if only is None:
+            found = _judge(inbound, router, index, validator)
     except ZoneError as error:
         return refusal(error)
+    for event, one in zip(inbound.objects, found, strict=False):
+        refused = validator.refusal(event, one.findings) if one.findings else None
+        if refused is not None:
+            return replace(refused, judged=found)
     if len(inbound.objects) == 1:
         accepted = _decide_one(inbound, inbound.objects[0], router, index, upn_key)
     else:
         accepted = _decide_several(inbound, router, index, upn_key)
-    return accepted if only is None else _restricted(accepted, only)
+    return replace(accepted, judged=found) if only is None else _restricted(accepted, only)
 
 
-def _check_right(sender: AgentId, event: EventObject, router: Router) -> None:
+def _check_right(sender: AgentId, event: EventObject, router: Router, validator: Validator) -> None:
     try:
         router.registry.check_may_publish(sender, event.object_type, event.action)
     except MayNotPublish:
-        check_known(event)  # nobody can be given a right to an object that the zone does not have: say that instead
+        # nobody can be given a right to an object that the zone does not have: say that instead
+        validator.check_known(event)
         raise
+
+
+def _judge(inbound: Inbound, router: Router, index: LearnerIndex, validator: Validator) -> tuple[Judged, ...]:
+    """Return what schemas and rules find in each object, in order."""
+    edition = schemas.edition_of(inbound.message.version)
+    found: list[Judged] = []
+    for event in inbound.objects:
+        validator.check_known(event)
+        about = about_learner(event) or ""
+        findings = validator.check(event, edition, KnownFacts(router.today, index, about))
+        learner = index.learners.get(about)
+        found.append(judged(event, findings, inbound.sender, learner, router.registry, index.schools))
+    return tuple(found)
 
 
 def _restricted(accepted: Accepted, only: AgentId) -> Accepted:

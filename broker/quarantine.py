@@ -5,18 +5,20 @@ A replay goes through the intake like any message, so that today's rights, schem
 
 import time
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import schemas
 from broker.letters import ATTEMPT, LOGIN, ONLY
-from broker.pipeline import about_learner, read
+from broker.pipeline import Inbound, about_learner, read
 from broker.protocol.envelope import event_objects, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
 from broker.storage import LedgerRow, QuarantineEntry, Store
 from broker.transports.contract import Outgoing, Transport, TransportLost
-from broker.validation import Refusal, check_object, refusal
+from broker.validation import Refusal, Validator, refusal
+from schemas.rules import NothingKnown
 
 CONFIRM_SECONDS: Final = 30.0
 _ALL: Final = 1_000_000
@@ -34,7 +36,7 @@ class Check:
     routing_key: str = ""
 
 
-def check_body(entry: QuarantineEntry, body: bytes) -> Check:
+def check_body(entry: QuarantineEntry, body: bytes, validator: Validator) -> Check:
     """Return what is still wrong with *body*, a copy of the message of *entry*.
 
     Rights and agreements are not looked at; the replay does that.
@@ -45,13 +47,23 @@ def check_body(entry: QuarantineEntry, body: bytes) -> Check:
         inbound = read(body, AgentId(entry.source), None if entry.recipient else key)
         if inbound.message.header.msg_id != entry.msg_id:
             return Check(Refusal(1, 4, f"SIF_MsgId was changed: leave it as it was, {entry.msg_id}"))
-        faults = (check_object(event) for event in inbound.objects) if not entry.recipient else iter(())
-        return Check(next((fault for fault in faults if fault is not None), None), key)
+        return Check(None if entry.recipient else _fault(inbound, validator), key)
     except ZoneError as error:
         return Check(refusal(error))
 
 
-def replay(store: Store, transport: Transport, entry_id: str, by: str) -> int:
+def _fault(inbound: Inbound, validator: Validator) -> Refusal | None:
+    edition = schemas.edition_of(inbound.message.version)
+    facts = NothingKnown(date.today())  # noqa: DTZ011  # rules run by the zone's own calendar
+    for event in inbound.objects:
+        validator.check_known(event)
+        refused = validator.refusal(event, validator.check(event, edition, facts))
+        if refused is not None:
+            return refused
+    return None
+
+
+def replay(store: Store, transport: Transport, validator: Validator, entry_id: str, by: str) -> int:
     """Send a held message again, its mended copy where there is one, and mark it so once RabbitMQ has it.
 
     Returns:
@@ -64,7 +76,7 @@ def replay(store: Store, transport: Transport, entry_id: str, by: str) -> int:
     if entry.state != "held":
         raise NotReplayed(f"{entry.id[:8]} is {entry.state} already: only a held message can be replayed")
     body = store.quarantine_body(entry_id)
-    check = check_body(entry, body)
+    check = check_body(entry, body, validator)
     if check.fault is not None:
         raise NotReplayed(
             f"{entry.id[:8]} would be refused again: {check.fault.summary} "

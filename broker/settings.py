@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,9 +22,14 @@ from broker.protocol.identifiers import (
 )
 from broker.protocol.topology import BROKER_LOGIN
 from broker.registry import AgentRecord, Registry
+from broker.validation import Validator, load_validator, shipped
+from schemas.rules import Setting
 
 _ZONE_FILE: Final = "zone.toml"
 _SQLITE: Final = "sqlite:///"
+_CODES: Final = "codes"
+"""Folder of a zone with its own additions to the code lists."""
+_WATCHED: Final = ("agreements", _CODES)
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, time and size of each file that a configuration was read from."""
@@ -58,6 +63,8 @@ class ZoneSettings(BaseModel):
     )
     rabbitmq: str = Field("", description="AMQP URL with an administrator's login; empty starts a private node.")
     management: str = Field("", description="URL of RabbitMQ's management API, with login, beside `rabbitmq`.")
+    schemas: str = Field("", description="Folder with the official SIF_Message.xsd, to use instead of our schemas.")
+    rules: dict[str, Setting] = Field(default_factory=dict, description="Rule name to refuse, warn, shadow or off.")
     agents: dict[Annotated[str, AfterValidator(parse_agent_id)], AgentSettings] = Field(default_factory=dict)
 
 
@@ -66,13 +73,15 @@ class Zone:
     """A zone as set up in its folder.
 
     Attributes:
-        stamp: Changes when zone.toml or an agreement does.
+        validator: Its schemas, code lists and rules.
+        stamp: Changes when zone.toml, an agreement, a code list or an official schema does.
     """
 
     folder: Path
     settings: ZoneSettings
     registry: Registry
     agreements: tuple[Agreement, ...]
+    validator: Validator = field(default_factory=shipped)
     stamp: Stamp = ()
 
     @property
@@ -120,16 +129,17 @@ def load_zone(folder: Path) -> Zone:
     except ValidationError as error:
         problems = list(validation_problems(error, ZoneSettings, AgentSettings))
         raise ConfigurationError(f"{path}: " + "; ".join(problems)) from error
-    problems = list(_object_problems(settings))
+    validator = _validator(folder, settings)
+    problems = list(_object_problems(settings, validator.schema))
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     registry = Registry.of(_record(AgentId(agent), fields) for agent, fields in settings.agents.items())
-    return Zone(folder.resolve(), settings, registry, load_agreements(folder / "agreements"), stamp)
+    return Zone(folder.resolve(), settings, registry, load_agreements(folder / "agreements"), validator, stamp)
 
 
 def zone_stamp(folder: Path) -> Stamp:
     """Return names, times and sizes of the files that make up a zone's configuration; cheap to ask often."""
-    files = [folder / _ZONE_FILE, *sorted((folder / "agreements").glob("*.toml"))]
+    files = [folder / _ZONE_FILE, *(file for name in _WATCHED for file in sorted((folder / name).glob("*.toml")))]
     return tuple((file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file)) is not None)
 
 
@@ -151,8 +161,13 @@ def _record(agent: AgentId, fields: AgentSettings) -> AgentRecord:
     )
 
 
-def _object_problems(settings: ZoneSettings) -> Iterable[str]:
-    schema = schemas.load()
+def _validator(folder: Path, settings: ZoneSettings) -> Validator:
+    official = (folder / settings.schemas).resolve() if settings.schemas else None
+    site_codes = (folder / _CODES).resolve()
+    return load_validator(official, site_codes if site_codes.is_dir() else None, settings.rules)
+
+
+def _object_problems(settings: ZoneSettings, schema: schemas.SchemaSet) -> Iterable[str]:
     for agent, fields in settings.agents.items():
         if agent == BROKER_LOGIN:
             yield f"agents.{agent}: this id is the broker's own: choose another"

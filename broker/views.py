@@ -15,14 +15,13 @@ from lxml import etree
 
 import schemas
 from broker.agreements import WHOLE, Agreement
-from broker.protocol.envelope import NAMESPACE, local_name
+from broker.protocol.envelope import LOOKED_AFTER, NAMESPACE, local_name
 
-_NS: Final = f"{{{NAMESPACE}}}"
 _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _PREFIX: Final = re.compile(rb' xmlns:([^=]+)="[^"]*"')
 _PREFIX_USE: Final = re.compile(rb"""[<>/\s"']([^<>/\s"'=:]+):""")  # of a tag, an attribute, or a name in a value
 _BARE_TAG: Final = re.compile(rb"<[^/!?:>\s]+[\s/>]")
-_DECLARATION: Final = f' xmlns="{NAMESPACE}"'.encode()
+_DECLARATIONS: Final = (f' xmlns="{NAMESPACE}"'.encode(), f' xmlns="{LOOKED_AFTER}"'.encode())
 
 LearnerFilter = Callable[[str], bool]
 """Tells whether the learner with this RefId may be mentioned to the recipients of the view."""
@@ -56,9 +55,11 @@ class View:
     _root: _Node = field(repr=False, compare=False)
     _keys: frozenset[str] = field(repr=False, compare=False)
     _key_tags: frozenset[str] = field(repr=False, compare=False)
+    _declared: bytes = field(default=b"", repr=False, compare=False)
+    """Declaration of the object's namespace, where that is not the message's."""
 
     def cut(self, element: etree._Element, keep_learner: LearnerFilter | None = None) -> bytes | None:
-        """Return *element* cut to this view, serialised in SIF UK's namespace (UTF-8, no XML declaration).
+        """Return *element* cut to this view, serialised to stand in a SIF_Message (UTF-8, no XML declaration).
 
         Args:
             element: The object; it is not changed.
@@ -70,13 +71,14 @@ class View:
         attributes, content = _parts(element, self._root, keep_learner)
         if all(name in self._keys for name, _ in attributes) and not self._has_more_than_keys(element, content):
             return None
-        return _assemble(self.object_type, attributes, content)
+        return _assemble(self.object_type, attributes, content, self._declared)
 
     def keys_only(self, element: etree._Element) -> bytes:
         """Return *element* with nothing but the attributes and elements that identify it, as far as shared."""
         attributes, _ = _parts(element, self._root, None)
         content = [_whole(child) for child in element if child.tag in self._key_tags]
-        return _assemble(self.object_type, [(name, value) for name, value in attributes if name in self._keys], content)
+        kept = [(name, value) for name, value in attributes if name in self._keys]
+        return _assemble(self.object_type, kept, content, self._declared)
 
     def _has_more_than_keys(self, element: etree._Element, content: list[bytes]) -> bool:
         if not content or not self._key_tags:
@@ -95,18 +97,21 @@ def compile_view(object_type: str, agreements: Sequence[Agreement]) -> View:
     """
     schema = schemas.load()
     paths = tuple(sorted({path for agreement in agreements for path in agreement.shares.get(object_type, ())}))
+    namespace = schema.namespace_of(object_type)
+    ns = f"{{{namespace}}}"
     root = _Node()
     for path in paths:
-        _include(root, path)
+        _include(root, path, ns)
     mentions = False
     for learners in schema.other_learners(object_type):
-        mentions |= _mark_learners(root, learners.list_path, learners.member, learners.ref)
+        mentions |= _mark_learners(root, learners, ns)
     keys = schema.keys(object_type)
     attributes = frozenset(key[1:] for key in keys if key.startswith("@"))
-    shared = root.children if not root.whole else dict.fromkeys(_NS + key for key in keys)
-    tags = frozenset(_NS + key for key in keys if _NS + key in shared)
+    shared = root.children if not root.whole else dict.fromkeys(ns + key for key in keys)
+    tags = frozenset(ns + key for key in keys if ns + key in shared)
     name = "+".join(f"{agreement.id}@{agreement.digest}" for agreement in sorted(agreements, key=lambda a: a.id))
-    return View(object_type, name, paths, mentions, root, attributes, tags)
+    declared = b"" if namespace == NAMESPACE else f' xmlns="{namespace}"'.encode()
+    return View(object_type, name, paths, mentions, root, attributes, tags, declared)
 
 
 def mentioned_learners(element: etree._Element, object_type: str) -> tuple[str, ...]:
@@ -120,13 +125,20 @@ def mentioned_learners(element: etree._Element, object_type: str) -> tuple[str, 
 @cache
 def _learner_lists(object_type: str) -> tuple[tuple[str, str], ...]:
     """Return, for each list about other learners, the path of its members and in them that of the RefId."""
+    schema = schemas.load()
+    ns = f"{{{schema.namespace_of(object_type)}}}"
     return tuple(
-        ("/".join(_NS + step for step in f"{learners.list_path}/{learners.member}".split("/")), learners.ref)
-        for learners in schemas.load().other_learners(object_type)
+        ("/".join(ns + step for step in f"{learners.list_path}/{learners.member}".split("/")), _in(ns, learners.ref))
+        for learners in schema.other_learners(object_type)
     )
 
 
-def _include(root: _Node, path: str) -> None:
+def _in(ns: str, ref: str) -> str:
+    """Return a path from a member to a RefId with the namespace of its elements."""
+    return ref if ref.startswith(("@", ".")) else "/".join(ns + step for step in ref.split("/"))
+
+
+def _include(root: _Node, path: str, ns: str) -> None:
     """Add *path*; it comes after every path that leads to it, so that nothing narrows what is shared whole."""
     if path == WHOLE:
         root.whole = True
@@ -136,28 +148,28 @@ def _include(root: _Node, path: str) -> None:
     for step in steps[:-1]:
         if node.whole:
             return
-        node = node.children.setdefault(_NS + step, _Node())
+        node = node.children.setdefault(ns + step, _Node())
     if node.whole:
         return
     last = steps[-1]
     if not last.startswith("@"):
-        node.children.setdefault(_NS + last, _Node()).whole = True
+        node.children.setdefault(ns + last, _Node()).whole = True
     elif last[1:] not in node.attributes:
         node.attributes.append(last[1:])
 
 
-def _mark_learners(root: _Node, path: str, member: str, ref: str) -> bool:
-    """Mark the list at *path* for filtering where the view reaches it; split whole nodes on the way open."""
+def _mark_learners(root: _Node, learners: schemas.OtherLearners, ns: str) -> bool:
+    """Mark the list of *learners* for filtering where the view reaches it; split whole nodes on the way open."""
     node = root
-    for step in path.split("/"):
+    for step in learners.list_path.split("/"):
         if node.whole:
-            child = node.children.setdefault(_NS + step, _Node(whole=True))
-        elif _NS + step in node.children:
-            child = node.children[_NS + step]
+            child = node.children.setdefault(ns + step, _Node(whole=True))
+        elif ns + step in node.children:
+            child = node.children[ns + step]
         else:
             return False
         node = child
-    node.learner_list = (_NS + member, ref)
+    node.learner_list = (ns + learners.member, _in(ns, learners.ref))
     return True
 
 
@@ -216,7 +228,7 @@ def _without_hidden_learners(
 def _reference(member: etree._Element, ref: str) -> str:
     if ref.startswith("@"):
         return member.get(ref[1:], "")
-    return (member.findtext("/".join(_NS + step for step in ref.split("/"))) or "").strip()
+    return (member.findtext(ref) or "").strip()
 
 
 def _whole(element: etree._Element) -> bytes:
@@ -227,8 +239,9 @@ def _whole(element: etree._Element) -> bytes:
     if piece.find(b" xmlns:", 0, end) >= 0:
         piece = _standing_alone(piece, end)
         end = piece.find(b">")
-    if piece.find(_DECLARATION, 0, end) >= 0:  # the enclosing message declares it
-        piece = piece.replace(_DECLARATION, b"", 1)
+    for declaration in _DECLARATIONS:
+        if piece.find(declaration, 0, end) >= 0:  # the enclosing message or object declares it
+            return piece.replace(declaration, b"", 1)
     return piece
 
 
@@ -254,7 +267,9 @@ def _stripped(element: etree._Element) -> etree._Element:
     return copy
 
 
-def _assemble(tag: str, attributes: Iterable[tuple[str, str]], content: Sequence[bytes]) -> bytes:
+def _assemble(
+    tag: str, attributes: Iterable[tuple[str, str]], content: Sequence[bytes], declared: bytes = b""
+) -> bytes:
     name = tag.encode()
     written = b"".join(
         b' %b="%b"' % (key.encode(), value.encode())
@@ -263,8 +278,8 @@ def _assemble(tag: str, attributes: Iterable[tuple[str, str]], content: Sequence
         for number, (key, value) in enumerate(attributes)
     )
     if not content:
-        return b"<%b%b/>" % (name, written)
-    return b"<%b%b>%b</%b>" % (name, written, b"".join(content), name)
+        return b"<%b%b%b/>" % (name, declared, written)
+    return b"<%b%b%b>%b</%b>" % (name, declared, written, b"".join(content), name)
 
 
 def _attribute(number: int, key: str, value: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from broker import control
-from broker.batches import Work, batch_of, learner_of
+from broker.batches import Work, batch_of, judged_row, learner_of
 from broker.learners import LearnerIndex, unknown
 from broker.letters import ATTEMPT, Key, Letter, open_letter, source_of
 from broker.pipeline import Accepted, Decision, Inbound, decide
@@ -168,7 +168,7 @@ class Worker:
         upn = content.objects[0].element.findtext(_UPN)
         try:
             key = self._store.upn_key(upn) if upn else None
-            decision = decide(content, self._router, self._index, key, only=letter.only)
+            decision = decide(content, self._router, self._index, key, only=letter.only, validator=self._zone.validator)
         except Exception as error:  # noqa: BLE001  # one message must never stop the zone; it is kept, and said
             log.error("message_not_decided", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
             return Refusal(11, 1, "the zone failed on this message: it is kept in quarantine, tell the administrator")
@@ -210,11 +210,13 @@ class Worker:
             )
         for observed in decision.observed:
             work.note(observed)
+        work.judged += (judged_row(judged, letter.login) for judged in decision.judged)
 
     def _refuse(self, letter: Letter, why: Refusal, work: Work) -> None:
         log.info("message_refused", msg_id=letter.msg_id, source=letter.login, category=why.category, code=why.code)
         work.ledger.append(letter.row(self._now(), "refused", reason=why.reason, category=why.category, code=why.code))
         work.quarantine.append(letter.held(self._now(), "refused", why))
+        work.judged += (judged_row(judged, letter.login) for judged in why.judged)
         if letter.login not in self._zone.registry.agents:
             return
         readable = isinstance(letter.content, Inbound)
@@ -279,7 +281,7 @@ class Worker:
             done.append(work)
         if len(done) < at_least:
             return
-        self._store.commit(batch_of(done))
+        self._store.commit(batch_of(done, self._router.today))
         self._transport.ack(done[-1].tag)
         for work in done:
             self._works.popleft()

@@ -36,6 +36,8 @@ have_rabbitmq() {
   PATH=$path command -v erl >/dev/null &&
     { one_exists /usr/lib/rabbitmq/bin/rabbitmq-server || PATH=$path command -v rabbitmq-server >/dev/null; }
 }
+have_xmllint() { command -v xmllint >/dev/null; }
+have_chromium() { command -v chromium >/dev/null; }
 have_postgresql() { one_exists /usr/lib/postgresql/*/bin/initdb || command -v initdb >/dev/null; }
 
 # install_packages NAME...: install Debian packages without starting, now or at the next boot, the services in them.
@@ -116,7 +118,11 @@ set_up() {
   python=$(find_python)
   have_venv "$python" || missing+=(python3-venv)
   have_rabbitmq || missing+=(rabbitmq-server)
-  [ "$1" = none ] || have_postgresql || missing+=(postgresql)
+  if [ "$1" = test ]; then
+    have_postgresql || missing+=(postgresql)
+    have_xmllint || missing+=(libxml2-utils)
+    have_chromium || missing+=(chromium fonts-liberation) # fonts-liberation stands in for Arial
+  fi
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
   install_project "$python" "$1"
 }

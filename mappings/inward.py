@@ -173,7 +173,7 @@ class _Compiler:
             None if learner is None else learner.lstrip("@"),
             root,
             self._schema.find(object_type, "@RefId") is not None,
-            self._schema.namespace,
+            self._schema.namespace_of(object_type),
         )
 
     def _object_type(self, given: Table) -> str:

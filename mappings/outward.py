@@ -224,7 +224,7 @@ class _Compiler:
             if column not in fields and fields:
                 self._reader.report((*where, "fields"), f"no line fills the required column {column!r}: add one")
         values = tuple((name, self._values.value((*where, "fields", name), value)) for name, value in fields.items())
-        each = _clark(self._schema.namespace, self._each) if self._each else None
+        each = _clark(self._schema.namespace_of(object_type), self._each) if self._each else None
         return Block(object_type, each, tests, tuple(self._lookups.values()), values)
 
     def _known(self, where: Where, object_type: str) -> bool:
@@ -276,7 +276,7 @@ class _Compiler:
             return lambda _element: None
         attribute = steps[-1].name[1:] if steps[-1].is_attribute else None
         inner = path.rpartition("/")[0] if attribute is not None else "" if path == "." else path
-        return _text(_clark(self._schema.namespace, inner), attribute)
+        return _text(_clark(self._schema.namespace_of(object_type), inner), attribute)
 
 
 def _clark(namespace: str, path: str) -> str:

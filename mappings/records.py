@@ -69,7 +69,7 @@ class MappedObject:
 
     Attributes:
         object_type: Name as published.
-        element: The object, children in schema order, in the SIF namespace.
+        element: The object, children in schema order, in its own namespace.
         ref_id: Its identity in this source, 32 hex digits. Objects that carry no RefId (LearnerContact,
             LearnerAttendanceSummary) have one too, for whoever keeps them.
         key: The source values that identify it; personal, so not for logs.

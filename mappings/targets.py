@@ -50,7 +50,7 @@ class Layout:
 
     def __init__(self, schema: schemas.SchemaSet, object_type: str, reader: Reader) -> None:
         self._schema, self._object_type, self._reader = schema, object_type, reader
-        self._tag = f"{{{schema.namespace}}}"
+        self._tag = f"{{{schema.namespace_of(object_type)}}}"
 
     def root(self, fields: Iterable[TargetValue], lists: Sequence[TargetValue]) -> Target:
         """Return the whole object's target. Problems are reported to the reader; then what is returned is of no use."""

@@ -8,50 +8,98 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from lxml import etree
 
-from schemas.codelists import codes
-from schemas.model import Finding, Node, line_of, nearest_of
+from schemas.editions import WIRE_VERSIONS
+from schemas.model import CodeList, Finding, Node, line_of, nearest_of, own_text, without_blanks
 from schemas.values import Values
 
 MAX_FINDINGS: Final = 100
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _FREE_XSI: Final = frozenset({_XSI + "schemaLocation", _XSI + "noNamespaceSchemaLocation"})
 _BLANKS: Final = " \t\r\n"  # what XML calls white space
+_ONE_BLANK: Final = re.compile(r"[\t\r\n]")
 _MOST_CODES_NAMED: Final = 12
+_MOMENTS: Final = frozenset({"xs:date", "xs:dateTime", "xs:time", "xs:gYear", "xs:gYearMonth", "xs:duration"})
+_NOTHING: Final[Mapping[str, Node]] = MappingProxyType({})
 _BAD_VALUE: Final = 4
 _MISSING: Final = 6
 
 
-def explain(element: etree._Element, nodes: Mapping[str, Node], namespace: str, values: Values) -> tuple[Finding, ...]:
-    """Return what is wrong with an object, in document order, at most 100 findings.
+def with_bare_moments(element: etree._Element, nodes: Mapping[str, Node]) -> etree._Element:
+    """Return a copy of an object without blanks around its dates and times.
+
+    XSD takes such blanks off before it judges; libxml2 (2.14) does so for all types but these, and refuses them.
+    """
+    copy = deepcopy(element)
+    pending = [(copy, nodes[""])] if "" in nodes else []
+    while pending:
+        part, node = pending.pop()
+        if node.type in _MOMENTS and part.text:
+            part.text = part.text.strip(_BLANKS)
+        below = {child.name: child for child in node.children}
+        for name, value in part.attrib.items():
+            if str(name) in below and below[str(name)].type in _MOMENTS:
+                part.set(name, str(value).strip(_BLANKS))
+        children = [child for child in part if isinstance(child.tag, str)]
+        pending += [(child, below[name]) for child in children if (name := _local_name(child)) in below]
+    return copy
+
+
+def _local_name(element: etree._Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+class Explainer:
+    """Says what is wrong with objects of one form of the schema.
 
     Args:
-        element: The object.
-        nodes: The nodes of the variant it was checked against, by path.
-        namespace: The namespace of its elements.
+        namespace: The namespace of the objects' elements.
         values: Judges the texts.
+        code_lists: The lists that the texts are from.
     """
-    walk = _Walk(namespace, values)
-    found = islice(walk.element(element, nodes[""]), MAX_FINDINGS)
-    return tuple(sorted(found, key=lambda finding: finding.line))
+
+    def __init__(self, namespace: str, values: Values, code_lists: Mapping[str, CodeList]) -> None:
+        self._namespace, self._values, self._code_lists = namespace, values, code_lists
+
+    def explain(
+        self, element: etree._Element, nodes: Mapping[str, Node], newest: Mapping[str, Node] = _NOTHING
+    ) -> tuple[Finding, ...]:
+        """Return what is wrong with an object, in document order, at most 100 findings.
+
+        Args:
+            element: The object.
+            nodes: The nodes of the variant it was checked against, by path; none when the variant has no such object.
+            newest: Those of the newest edition, to tell what came later from what never was.
+        """
+        if "" not in nodes:
+            return (_came_later(newest[""], "", line_of(element)),)
+        walk = _Walk(self._namespace, self._values, self._code_lists, newest)
+        found = islice(walk.element(element, nodes[""]), MAX_FINDINGS)
+        return tuple(sorted(found, key=lambda finding: finding.line))
 
 
 class _Walk:
     """A walk over one object. Every method yields findings of what it is given and of what is below that."""
 
-    def __init__(self, namespace: str, values: Values) -> None:
+    def __init__(
+        self, namespace: str, values: Values, code_lists: Mapping[str, CodeList], newest: Mapping[str, Node]
+    ) -> None:
         self._prefix = f"{{{namespace}}}"
         self._values = values
+        self._code_lists = code_lists
+        self._newest = newest
 
     def element(self, element: etree._Element, node: Node) -> Iterator[Finding]:
         line = line_of(element)
         yield from self._attributes(element, node, line)
         children = [child for child in element if isinstance(child.tag, str)]
-        text = _own_text(element)
+        text = own_text(element)
         if element.get(_XSI + "nil", "").strip() in ("true", "1"):
             yield from _nil(node, line, empty=not children and not text)
             return
@@ -74,7 +122,11 @@ class _Walk:
             if str(name) in known:
                 yield from self._value(str(value), known[str(name)], line)
             elif str(name) == _XSI + "nil":
-                if str(value).strip() not in ("true", "false", "1", "0"):
+                said = str(value).strip(_BLANKS)
+                if said in ("false", "0") and not node.nillable:
+                    message = f"{_name(node)} may not carry xsi:nil, whatever it says: remove it."
+                    yield _refusal(node.path, line, "nil", message)
+                elif said not in ("true", "false", "1", "0"):
                     message = f"xsi:nil on {_name(node)} is neither true nor false: write true, or remove it."
                     yield _refusal(node.path, line, "nil", message)
             elif name not in _FREE_XSI:
@@ -85,34 +137,42 @@ class _Walk:
 
     def _unknown_attribute(self, name: str, known: tuple[str, ...], node: Node, line: int) -> Finding:
         local = _local(name)
+        path = _join(node.path, "@" + local)
+        if local == name and path in self._newest:  # one in a namespace is another
+            return _came_later(self._newest[path], path, line)
         nearest = nearest_of(local, known)
         advice = f"rename it to {nearest}" if nearest else "remove it"
         message = f"{_name(node)} has an attribute {local}, which does not belong there: {advice}."
-        return _refusal(_join(node.path, "@" + local), line, "unknown-attribute", message, nearest)
+        return _refusal(path, line, "unknown-attribute", message, nearest)
 
     def _value(self, text: str, node: Node, line: int) -> Iterator[Finding]:
-        if self._values.fits(text, node.simple_type):
+        if self._values.fits(text.strip(_BLANKS) if node.type in _MOMENTS else text, node.simple_type):
             return
         name = _name(node)
-        code_list = codes(node.codes) if node.codes else None
+        choices = self._values.choices(node.simple_type)
         if not text.strip(_BLANKS):
             message = f"{name} is empty: fill it in" + (", or leave it out." if not node.mandatory else ".")
             yield _refusal(node.path, line, "empty", message, sif_code=_BAD_VALUE)
-        elif code_list is None:
+        elif not choices:
             message = f"{name} is not in the right form: it must be {_lower(self._values.wanted(node.simple_type))}."
             yield _refusal(node.path, line, "value", message, sif_code=_BAD_VALUE)
         else:
-            named = len(code_list.labels) <= _MOST_CODES_NAMED
-            choice = ", ".join(code_list.labels) if named else f'a code of the list "{code_list.title}"'
-            message = f"{name} has a code that is not allowed: use {'one of ' if named else ''}{choice}."
-            yield _refusal(node.path, line, "unknown-code", message, code_list.nearest(text), _BAD_VALUE)
+            message = f"{name} has a code that is not allowed: use {self._allowed(node, choices)}."
+            yield _refusal(node.path, line, "unknown-code", message, nearest_of(text.strip(), choices), _BAD_VALUE)
+
+    def _allowed(self, node: Node, choices: tuple[str, ...]) -> str:
+        """Name the codes, or where they are many the list that has them."""
+        if node.codes is not None and len(choices) > _MOST_CODES_NAMED:
+            return f'a code of the list "{self._code_lists[node.codes].title}"'
+        more = ", ..." if len(choices) > _MOST_CODES_NAMED else ""
+        return f"one of {', '.join(choices[:_MOST_CODES_NAMED])}{more}"
 
     def _children(self, children: list[etree._Element], node: Node, line: int) -> Iterator[Finding]:
         order = [child for child in node.children if child.kind == "element"]
         place = {self._prefix + child.name: index for index, child in enumerate(order)}
         known = [child for child in children if child.tag in place]
         in_place = _longest_rising([place[str(child.tag)] for child in known])
-        misplaced = {id(child) for index, child in enumerate(known) if index not in in_place}
+        misplaced = {id(child) for index, child in enumerate(known) if index not in in_place and node.ordered}
         present = sorted({place[str(child.tag)] for child in known})
         seen: Counter[int] = Counter()
         for child in children:
@@ -144,6 +204,8 @@ class _Walk:
             namespace = self._prefix.strip("{}")
             message = f'{local} in {_name(parent)} has the wrong namespace: it must be "{namespace}".'
             return _refusal(path, line, "namespace", message)
+        if path in self._newest and tag.startswith(self._prefix):
+            return _came_later(self._newest[path], path, line)
         nearest = nearest_of(local, known)
         advice = f"rename it to {nearest}" if nearest else "remove it"
         message = f"{_name(parent)} has an element {local}, which does not belong there: {advice}."
@@ -152,6 +214,13 @@ class _Walk:
 
 def _refusal(path: str, line: int, rule: str, message: str, nearest: str | None = None, sif_code: int = 3) -> Finding:
     return Finding(path, line, rule, "refuse", message, nearest, sif_code)
+
+
+def _came_later(node: Node, path: str, line: int) -> Finding:
+    version = WIRE_VERSIONS.get(node.since, "")  # type: ignore[call-overload]  # a word that is no edition has no version
+    since = f"came with UK {node.since}" if version else "is not in the edition of the standard that the message names"
+    advice = f'send it in a message with Version="{version}", or leave it out' if version else "leave it out"
+    return _refusal(path, line, "edition", f"{_name(node)} {since}: {advice}.")
 
 
 def _missing(node: Node, parent: Node, line: int, advice: str) -> Finding:
@@ -179,10 +248,14 @@ def _nil(node: Node, line: int, *, empty: bool) -> Iterator[Finding]:
 
 
 def _unique(members: list[etree._Element], node: Node, attribute: str) -> Iterator[Finding]:
+    types = {part.name: part.type for child in node.children for part in child.children if part.kind == "attribute"}
     seen: set[str] = set()
     for member in members:
-        value = " ".join(member.get(attribute, "").split())
-        if value and value in seen:
+        given = member.get(attribute)
+        if given is None:
+            continue
+        value = without_blanks(given) if types.get(attribute) != "xs:normalizedString" else _ONE_BLANK.sub(" ", given)
+        if value in seen:
             name = _local(str(member.tag))
             message = (
                 f"{_name(node)} has two members {name} with the same {attribute}: keep one, or change its {attribute}."
@@ -207,11 +280,6 @@ def _longest_rising(numbers: list[int]) -> set[int]:
         chosen.add(index)
         index = previous[index]
     return chosen
-
-
-def _own_text(element: etree._Element) -> str:
-    """Return the element's text without that of elements in it; comments do not interrupt it."""
-    return (element.text or "") + "".join(child.tail or "" for child in element)
 
 
 def _name(node: Node) -> str:

@@ -4,12 +4,23 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from lxml import etree
 
+_BLANKS: Final = re.compile(r"[ \t\r\n]+")
+
 Kind = Literal["element", "attribute"]
-Severity = Literal["refuse", "warn"]
+Severity = Literal["refuse", "warn", "shadow"]
+"""What a finding does: stops the object, is reported, or is only counted to see what it would have stopped."""
+
+
+class BadSchema(ValueError):
+    """Schema files do not make a schema that the zone can use; the text says which and why."""
+
+
+class BadCodeList(ValueError):
+    """A file of code lists cannot be used; the text names the file and says how to mend it."""
 
 
 class UnknownObject(KeyError):
@@ -67,6 +78,8 @@ class Node:
         unique_by: Attribute in which the members of this list must differ, or None.
         label: What it means, in a few words.
         children: Attributes, then elements in schema order.
+        ordered: Whether its elements must come in that order; not where the schema leaves a choice.
+        since: Edition in which it came, where that is later than what it is part of; else "".
     """
 
     name: str
@@ -82,6 +95,8 @@ class Node:
     unique_by: str | None
     label: str
     children: tuple["Node", ...]
+    ordered: bool = True
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,7 @@ class Finding:
         path: Path from the object's root, as in `Node`; "" for the object itself.
         line: Line in the parsed document, from 1; 0 when unknown.
         rule: Which rule, for example "missing" or "unknown-code".
-        severity: "refuse" or "warn".
+        severity: What it does, as a zone's settings say.
         message: A sentence that says what is wrong and what to do.
         nearest: The nearest right name or code, or None. Of a code it tells something about the learner: do not log it.
         sif_code: Code in SIF error category 1: 3 not valid, 4 bad value, 6 missing.
@@ -158,6 +173,16 @@ def line_of(element: etree._Element) -> int:
     """Return the line of an element in its document, from 1, or 0 when it came from none."""
     line: int | None = element.sourceline  # type: ignore[assignment]  # lxml's stubs leave its type open
     return line or 0
+
+
+def own_text(element: etree._Element) -> str:
+    """Return an element's text without that of elements in it; comments do not interrupt it."""
+    return (element.text or "") + "".join(child.tail or "" for child in element)
+
+
+def without_blanks(text: str) -> str:
+    """Return a text as a token: what XML calls white space collapsed, hard blanks left."""
+    return _BLANKS.sub(" ", text).strip(" ")
 
 
 def nearest_of(word: str, words: tuple[str, ...], cutoff: float = 0.6) -> str | None:

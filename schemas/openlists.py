@@ -6,9 +6,7 @@ from typing import Final
 
 from lxml import etree
 
-from schemas.codelists import codes
-from schemas.model import CodeList, Finding, Node, line_of
-from schemas.source import BadSchema
+from schemas.model import BadSchema, CodeList, Finding, Node, line_of, own_text, without_blanks
 
 MAX_FINDINGS: Final = 100
 
@@ -39,7 +37,7 @@ class OpenLists:
         for leaf in element.iter(*self.tags):
             tag = leaf.tag
             code_list = self.texts.get(tag) or self._by_parent(leaf, tag)
-            text = leaf.text
+            text = own_text(leaf) if len(leaf) else leaf.text
             if code_list is not None and text is not None and text not in code_list.labels:
                 found += self._judge(leaf, element, text, code_list)
             if tag in self.attributes:
@@ -57,7 +55,7 @@ class OpenLists:
         self, leaf: etree._Element, root: etree._Element, text: str, code_list: CodeList, attribute: str = ""
     ) -> tuple[Finding, ...]:
         """Look closer at a code that did not pass at once: blanks do not count, and extended elements are free."""
-        code = " ".join(text.split())
+        code = without_blanks(text)
         if not code or code in code_list:
             return ()
         path = self._path(leaf, root) + attribute
@@ -79,7 +77,7 @@ class OpenLists:
         return "/".join(name.removeprefix(self.prefix) for name in reversed(names))
 
 
-def open_lists(nodes: Mapping[str, Node], namespace: str) -> OpenLists:
+def open_lists(nodes: Mapping[str, Node], namespace: str, code_lists: Mapping[str, CodeList]) -> OpenLists:
     """Gather the open code lists of an object.
 
     Raises:
@@ -89,13 +87,14 @@ def open_lists(nodes: Mapping[str, Node], namespace: str) -> OpenLists:
     by_parent: dict[str, dict[str, CodeList]] = {}
     attributes: dict[str, dict[str, CodeList]] = {}
     for node in nodes.values():
-        if node.codes is None or not codes(node.codes).open:
+        if node.codes is None or not code_lists[node.codes].open:
             continue
+        code_list = code_lists[node.codes]
         parent = nodes[node.path.rpartition("/")[0]]
         if node.kind == "attribute":
-            known = attributes.setdefault(prefix + parent.name, {}).setdefault(node.name, codes(node.codes))
+            known = attributes.setdefault(prefix + parent.name, {}).setdefault(node.name, code_list)
         else:
-            known = by_parent.setdefault(prefix + node.name, {}).setdefault(prefix + parent.name, codes(node.codes))
+            known = by_parent.setdefault(prefix + node.name, {}).setdefault(prefix + parent.name, code_list)
         if known.name != node.codes:
             raise BadSchema(f"{parent.name}/{node.name} has two code lists in one object: rename one of the parents")
     lists = {tag: {code_list.name for code_list in parents.values()} for tag, parents in by_parent.items()}

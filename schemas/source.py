@@ -1,21 +1,23 @@
-"""The XSD files as one schema document, full and partial; compiling and reading it is for others.
+"""The XSD files as one schema document, in each edition, full and partial; compiling and reading it is for others.
 
 Every file of a folder belongs to the schema, so that an object is added by adding its file. The files include each
 other for the sake of other tools; here they are joined, so that compiling opens no file and no connection.
 """
 
+from collections.abc import Collection
 from copy import deepcopy
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Final
 
 from lxml import etree
 
+from schemas.codelists import CodeLists
+from schemas.editions import Edition
+from schemas.model import BadSchema
+
 XS: Final = "{http://www.w3.org/2001/XMLSchema}"
 Z: Final = "{urn:sifzone:schema:1.0}"
-
-
-class BadSchema(ValueError):
-    """The XSD files do not make one schema."""
 
 
 def read(folder: Traversable, shared: Traversable | None = None) -> etree._Element:
@@ -59,6 +61,50 @@ def empty_like(schema: etree._Element) -> etree._Element:
     return etree.Element(str(schema.tag), settings, nsmap)
 
 
+def with_codes(schema: etree._Element, code_lists: CodeLists) -> etree._Element:
+    """Return a copy in which closed lists also allow what *code_lists* has beyond the files, as a site may add."""
+    schema = deepcopy(schema)
+    for note in schema.iter(Z + "codes"):
+        code_list = code_lists[note.get("list", "")]
+        if code_list.open:
+            continue
+        restriction = _simple_type_of(note)[-1]
+        known = {enumeration.get("value") for enumeration in restriction}
+        for code in code_list.labels:
+            if code not in known:
+                etree.SubElement(restriction, XS + "enumeration", {"value": code})
+    return schema
+
+
+def reference_to(name: str, schema: etree._Element) -> str:
+    """Return how a document refers to a type of its own: with the prefix of its target namespace, if that has one."""
+    target = schema.get("targetNamespace")
+    prefix = next((prefix for prefix, uri in schema.nsmap.items() if uri == target), None)
+    return f"{prefix}:{name}" if prefix else name
+
+
+def in_edition(schema: etree._Element, edition: Edition) -> etree._Element:
+    """Return a copy without what came after *edition*, and with what it still demands.
+
+    Source:
+        Notes in the files: z:since (first edition), z:not (an edition without it), z:optionalSince (demanded before).
+    """
+    schema = deepcopy(schema)
+    for part in [part for part in schema.iter(XS + "*") if part.attrib]:
+        if part.get(Z + "since", "") > edition or part.get(Z + "not") == edition:
+            parent = part.getparent()
+            if parent is not None:
+                parent.remove(part)
+        elif part.get(Z + "optionalSince", "") > edition:
+            part.set("minOccurs", "1")
+            part.set("nillable", "false")
+    return schema
+
+
+def _simple_type_of(note: etree._Element) -> etree._Element:
+    return next(note.iterancestors(XS + "simpleType"))
+
+
 def partial(full: etree._Element) -> etree._Element:
     """Derive the schema for a part of an object, as a Change or Delete event holds.
 
@@ -70,33 +116,50 @@ def partial(full: etree._Element) -> etree._Element:
     """
     schema = deepcopy(full)
     kept = [_make_object_partial(element) for element in schema.iterfind(f"{XS}element")]
-    keys = {id(key): key for found in kept for key in found}
-    for element in schema.iter(XS + "element"):
-        if element.getparent() is not schema and id(element) not in keys:
-            element.set("minOccurs", "0")
+    make_optional(schema, {id(key) for found in kept for key in found})
     return schema
 
 
-def object_keys(declaration: etree._Element) -> tuple[str, ...]:
-    """Return the paths of an object's keys, from the note on its declaration."""
-    return tuple(_note(declaration).get("key", "").split())
+def make_optional(schema: etree._Element, kept: Collection[int] = ()) -> None:
+    """Make every element that is part of another optional, but for those whose id() is in *kept*."""
+    for element in schema.iter(XS + "element"):
+        if element.getparent() is not schema and id(element) not in kept:
+            element.set("minOccurs", "0")
 
 
-def object_learner(declaration: etree._Element) -> str | None:
-    """Return the path of the learner that an object is about, from the note on its declaration, or None."""
-    return _note(declaration).get("learner")
+@dataclass(frozen=True, slots=True)
+class ObjectNote:
+    """What our files say of an object beside its structure.
+
+    Attributes:
+        keys: Paths that tell one object of its kind from another, for example ("@RefId",).
+        learner: Path of the RefId of the learner it is about; None when it is about no learner, or several.
+        since: Edition in which it came; "" for the first.
+        events: Edition from which events of it may be published, where that is later than it came; "none" for never.
+    """
+
+    keys: tuple[str, ...]
+    learner: str | None
+    since: str = ""
+    events: str = ""
 
 
-def _note(declaration: etree._Element) -> etree._Element:
+def object_note(declaration: etree._Element) -> ObjectNote:
+    """Return the note on the declaration of an object.
+
+    Raises:
+        BadSchema: It has none.
+    """
     note = declaration.find(f"{XS}annotation/{XS}appinfo/{Z}object")
     if note is None:
         raise BadSchema(f"element {declaration.get('name')} is global but has no z:object note: say what its key is")
-    return note
+    keys = tuple(note.get("key", "").split())
+    return ObjectNote(keys, note.get("learner"), declaration.get(Z + "since", ""), note.get("events", ""))
 
 
 def _make_object_partial(declaration: etree._Element) -> list[etree._Element]:
     """Make the object's own attributes optional except its keys; return the elements that are keys."""
-    keys = object_keys(declaration)
+    keys = object_note(declaration).keys
     for attribute in declaration.iterfind(f"{XS}complexType/{XS}attribute"):
         if f"@{attribute.get('name')}" not in keys:
             attribute.set("use", "optional")

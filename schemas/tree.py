@@ -1,14 +1,20 @@
 """A schema document as trees of nodes, one for each object: what its parts are called, mean and may be."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lxml import etree
 
-from schemas.model import Kind, Node
-from schemas.source import XS, BadSchema, Z
+from schemas.model import BadSchema, Kind, Node
+from schemas.source import XS, Z
 
 _ANY: Final = "xs:anyType"
+_XS_NAMESPACE: Final = XS.strip("{}")
+_SAY_NOTHING: Final = frozenset(
+    XS + name for name in ("annotation", "any", "anyAttribute", "unique", "key", "keyref", "simpleType")
+)
+_GROUPS: Final = frozenset(XS + name for name in ("sequence", "choice", "all"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +27,25 @@ class _Text:
     refs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an element may hold."""
+
+    text: _Text = _Text()
+    attributes: tuple[Node, ...] = ()
+    elements: tuple[Node, ...] = ()
+    ordered: bool = True
+
+
 class TreeReader:
     """Reads objects' trees from one schema document.
 
-    It knows the part of XML Schema that our files use: sequences, named groups, extensions, named types. What it does
-    not know it refuses, rather than leave a part of an object out.
+    Where the schema leaves a choice, no alternative is mandatory and no order is told. What it does not know it
+    refuses, rather than leave a part of an object out.
     """
 
     def __init__(self, schema: etree._Element) -> None:
-        self._named = {(child.tag, child.get("name", "")): child for child in schema}
+        self._named = {(str(child.tag), child.get("name", "")): child for child in schema}
 
     def read(self, object_type: str) -> Node:
         """Return the tree of a global element.
@@ -37,32 +53,42 @@ class TreeReader:
         Raises:
             BadSchema: The schema uses something that this reader does not know.
         """
-        return self._element(self._named[(XS + "element", object_type)], parent=None)
+        return self._element(self._global("element", object_type), parent=None)
+
+    def _global(self, kind: str, name: str) -> etree._Element:
+        try:
+            return self._named[(XS + kind, name)]
+        except KeyError:
+            raise BadSchema(f"no {kind} is named {name!r}: declare it, or correct the name") from None
 
     def _element(self, declaration: etree._Element, parent: str | None) -> Node:
+        occurs = declaration
+        if declaration.get("ref"):
+            declaration = self._global("element", _name(declaration, "ref"))
         name = declaration.get("name", "")
         path = "" if parent is None else _join(parent, name)
-        text, children = self._content(declaration, path)
-        repeatable = declaration.get("maxOccurs", "1") != "1"
+        content = self._content(declaration, path)
         return Node(
             name=name,
             path=path,
             kind="element",
-            type=text.type,
-            simple_type=text.simple_type,
-            mandatory=declaration.get("minOccurs", "1") != "0",
-            repeatable=repeatable,
-            nillable=declaration.get("nillable") == "true",
-            codes=text.codes,
-            refs=text.refs,
+            type=content.text.type,
+            simple_type=content.text.simple_type,
+            mandatory=occurs.get("minOccurs", "1") != "0",
+            repeatable=occurs.get("maxOccurs", "1") != "1",
+            nillable=declaration.get("nillable") in ("true", "1"),
+            codes=content.text.codes,
+            refs=content.text.refs,
             unique_by=_unique_by(declaration),
             label=_label(declaration),
-            children=children,
+            children=content.attributes + content.elements,
+            ordered=content.ordered,
+            since=declaration.get(Z + "since", ""),
         )
 
     def _attribute(self, declaration: etree._Element, parent: str) -> Node:
         name = declaration.get("name", "")
-        text = self._text(declaration.get("type", ""))
+        text = self._text(_name(declaration, "type") or "xs:anySimpleType")
         kind: Kind = "attribute"
         return Node(
             name=name,
@@ -78,68 +104,153 @@ class TreeReader:
             unique_by=None,
             label=_label(declaration),
             children=(),
+            since=declaration.get(Z + "since", ""),
         )
 
-    def _content(self, declaration: etree._Element, path: str) -> tuple[_Text, tuple[Node, ...]]:
-        type_name = declaration.get("type", "")
+    def _content(self, declaration: etree._Element, path: str) -> _Content:
         complex_type = declaration.find(XS + "complexType")
-        if complex_type is None:
-            complex_type = self._named.get((XS + "complexType", type_name))
-        if complex_type is None:
-            return self._text(type_name), ()
-        text, children = self._complex(complex_type, path)
-        return text, tuple(sorted(children, key=lambda node: node.kind))  # attributes first; the sort is stable
+        if complex_type is not None:
+            return self._complex(complex_type, path)
+        type_name = _name(declaration, "type")
+        named = self._named.get((XS + "complexType", type_name))
+        if named is not None:
+            return self._complex(named, path)
+        return _Content(self._text(type_name) if type_name else _Text(_ANY))
 
-    def _complex(self, part: etree._Element, path: str) -> tuple[_Text, list[Node]]:
-        """Read a complexType, or an extension in one."""
-        text = _Text(_ANY) if part.get("mixed") == "true" else _Text()
-        children: list[Node] = []
+    def _complex(self, part: etree._Element, path: str) -> _Content:
+        """Read a complexType, or an extension or restriction in one."""
+        content = _Content(_Text(_ANY)) if part.get("mixed") == "true" else _Content()
+        attributes: list[Node] = []
         for child in part:
-            if child.tag == XS + "sequence":
-                children += self._sequence(child, path)
-            elif child.tag == XS + "attribute":
-                children.append(self._attribute(child, path))
+            if child.tag in _GROUPS or child.tag == XS + "group":
+                elements = tuple(self._group(child, path))
+                content = replace(content, elements=elements, ordered=self._is_ordered(child))
             elif child.tag in (XS + "simpleContent", XS + "complexContent"):
-                text, children = self._extension(child[0], path)
-            elif child.tag != XS + "annotation":
+                content = self._derived(child, path)
+            elif child.tag in (XS + "attribute", XS + "attributeGroup"):
+                attributes += self._attributes(child, path)
+            elif child.tag not in _SAY_NOTHING and not _is_facet(child):
                 raise _unknown(child)
-        return text, children
+        return replace(content, attributes=content.attributes + tuple(attributes))
 
-    def _extension(self, extension: etree._Element, path: str) -> tuple[_Text, list[Node]]:
-        if extension.tag != XS + "extension":
-            raise _unknown(extension)
-        base = extension.get("base", "")
+    def _derived(self, derivation: etree._Element, path: str) -> _Content:
+        """Read simpleContent or complexContent: what is extended, then what is added, or what is left of it."""
+        step = next((child for child in derivation if child.tag in (XS + "extension", XS + "restriction")), None)
+        if step is None:
+            raise _unknown(derivation)
+        base = _name(step, "base")
         named = self._named.get((XS + "complexType", base))
-        text, children = self._complex(named, path) if named is not None else (self._text(base), [])
-        return text, children + self._complex(extension, path)[1]
+        if named is not None:
+            below = self._complex(named, path)
+        else:
+            below = _Content(self._text(base)) if base != _ANY else _Content()
+        own = self._complex(step, path)
+        kept = {node.name: node for node in (*below.attributes, *own.attributes)}
+        restricts = step.tag == XS + "restriction" and derivation.tag == XS + "complexContent"
+        return _Content(
+            below.text,
+            tuple(kept.values()),
+            own.elements if restricts else below.elements + own.elements,
+            below.ordered and own.ordered,
+        )
 
-    def _sequence(self, sequence: etree._Element, path: str) -> list[Node]:
-        nodes: list[Node] = []
-        for child in sequence:
+    def _attributes(self, part: etree._Element, path: str) -> Iterator[Node]:
+        """Yield an attribute, or those of a group; one of another namespace, as xml:lang, is not ours to tell of."""
+        if part.tag == XS + "attributeGroup":
+            for child in self._global("attributeGroup", _name(part, "ref")):
+                if child.tag in (XS + "attribute", XS + "attributeGroup"):
+                    yield from self._attributes(child, path)
+        elif part.get("name"):
+            yield self._attribute(part, path)
+        elif (XS + "attribute", _name(part, "ref")) in self._named:
+            declared = self._named[(XS + "attribute", _name(part, "ref"))]
+            yield replace(self._attribute(declared, path), mandatory=part.get("use") == "required")
+
+    def _group(self, group: etree._Element, path: str) -> Iterator[Node]:
+        """Yield the elements of a sequence, choice, all or named group, in order."""
+        if group.tag == XS + "group":
+            nodes: Iterator[Node] = self._group(self._model_of(group), path)
+        else:
+            nodes = self._members(group, path)
+        optional = group.tag == XS + "choice" or group.get("minOccurs") == "0"
+        repeatable = group.get("maxOccurs", "1") != "1"
+        for node in nodes:
+            yield (
+                replace(node, mandatory=node.mandatory and not optional, repeatable=node.repeatable or repeatable)
+                if optional or repeatable
+                else node
+            )
+
+    def _members(self, group: etree._Element, path: str) -> Iterator[Node]:
+        for child in group:
             if child.tag == XS + "element":
-                nodes.append(self._element(child, path))
-            elif child.tag == XS + "group":
-                group = self._named[(XS + "group", child.get("ref", ""))]
-                nodes += self._sequence(group[0], path)
-            elif child.tag != XS + "any":
+                yield self._element(child, path)
+            elif child.tag in _GROUPS or child.tag == XS + "group":
+                yield from self._group(child, path)
+            elif child.tag not in _SAY_NOTHING:
                 raise _unknown(child)
-        return nodes
+
+    def _model_of(self, group: etree._Element) -> etree._Element:
+        named = self._global("group", _name(group, "ref"))
+        return next(child for child in named if child.tag in _GROUPS)
+
+    def _is_ordered(self, group: etree._Element) -> bool:
+        """Tell whether every element of a group has one place."""
+        if group.tag == XS + "group":
+            return group.get("maxOccurs", "1") == "1" and self._is_ordered(self._model_of(group))
+        if group.tag != XS + "sequence" or group.get("maxOccurs", "1") != "1":
+            return False
+        return all(self._is_ordered(child) for child in group if child.tag in _GROUPS or child.tag == XS + "group")
 
     def _text(self, type_name: str) -> _Text:
         """Follow a simple type to its built-in base, gathering the notes on the way."""
         if type_name.startswith("xs:"):
             return _Text(type_name, type_name)
-        simple = self._named.get((XS + "simpleType", type_name))
-        if simple is None:
-            raise BadSchema(f"no type is named {type_name!r}: declare it, or correct the name")
-        definition = simple[-1]
-        # of a union the first member says what the text is; the others let it be empty
-        base = definition.get("base") or definition.get("memberTypes", "").split()[0]
-        below = self._text(base)
+        simple = self._global("simpleType", type_name)
+        below = self._below(simple)
         refs = tuple(ref.get("to", "") for ref in simple.iter(Z + "ref")) or below.refs
         note = next(simple.iter(Z + "codes"), None)
         codes = below.codes if note is None else note.get("list")
         return _Text(f"codes:{codes}" if codes else below.type, type_name, codes, refs)
+
+    def _below(self, simple: etree._Element) -> _Text:
+        """Return what a simple type is made from; of a union the first member says what the text is."""
+        definition = next(child for child in simple if child.tag != XS + "annotation")
+        if definition.tag == XS + "list":
+            return _Text("xs:string")
+        base = _name(definition, "base") or next(iter(_names(definition, "memberTypes")), "")
+        if base:
+            return self._text(base)
+        inner = definition.find(XS + "simpleType")
+        if inner is None:
+            raise _unknown(definition)
+        return self._below(inner)
+
+
+def enriched(node: Node, ours: Mapping[str, Node]) -> Node:
+    """Return a tree with what another tree of the same object knows beyond it, by path: labels, codes, references."""
+    known = ours.get(node.path)
+    children = tuple(enriched(child, ours) for child in node.children)
+    if known is None:
+        return replace(node, children=children)
+    return replace(
+        node,
+        children=children,
+        label=node.label or known.label,
+        codes=node.codes or known.codes,
+        refs=node.refs or known.refs,
+    )
+
+
+def _name(part: etree._Element, attribute: str) -> str:
+    """Return a name that a part refers to: ``xs:date`` for a built-in type, the local name for one of the schema."""
+    return next(iter(_names(part, attribute)), "")
+
+
+def _names(part: etree._Element, attribute: str) -> Iterator[str]:
+    for name in part.get(attribute, "").split():
+        prefix, _, local = name.rpartition(":")
+        yield f"xs:{local}" if part.nsmap.get(prefix or None) == _XS_NAMESPACE else local
 
 
 def _join(parent: str, name: str) -> str:
@@ -153,6 +264,10 @@ def _label(declaration: etree._Element) -> str:
 def _unique_by(declaration: etree._Element) -> str | None:
     field = declaration.find(f"{XS}unique/{XS}field")
     return None if field is None else field.get("xpath", "").removeprefix("@")
+
+
+def _is_facet(part: etree._Element) -> bool:
+    return part.get("value") is not None
 
 
 def _unknown(part: etree._Element) -> BadSchema:

@@ -12,39 +12,26 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from broker.protocol.errors import NotValid, NotWellFormed, VersionNotSupported
+from broker.protocol.documents import MAX_MESSAGE_BYTES, parse_document
+from broker.protocol.errors import NotValid, VersionNotSupported
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId, is_guid, new_msg_id
 
 NAMESPACE: Final = "http://www.sifinfo.org/uk/infrastructure/2.x"
+LOOKED_AFTER: Final = "urn:sifzone:looked-after:1.0"
+"""Namespace of the zone's own objects about looked-after children."""
 VERSION: Final = "2.4"
 """The infrastructure version of UK 1.3, in which the zone itself speaks."""
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 CONTENT_TYPE: Final = "application/xml"
 
 _NS: Final = f"{{{NAMESPACE}}}"
 _NS_LENGTH: Final = len(_NS)
+_OWN: Final = f"{{{LOOKED_AFTER}}}"
 _ROOT: Final = _NS + "SIF_Message"
 _VERSION: Final = re.compile(r"2\.[0-9](r[0-9]+)?")
 _TIMESTAMP: Final = re.compile(r"-?[0-9]{4,9}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,20}(Z|[+-][0-9]{2}:[0-9]{2})?")
-_ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
-# Looked for before parsing, so that nothing a DOCTYPE names or defines is ever read; possessive, so in one pass.
-_DOCTYPE: Final = re.compile(rb"(?s:(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE)")
-_WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
-_RESOURCE_LIMIT: Final = 114  # libxml2's XML_ERR_RESOURCE_LIMIT, which lxml does not name
 _LEVELS: Final = ("0", "1", "2", "3", "4")
 _MAX_TOKEN: Final = 64
 _MAX_CONTEXTS: Final = 50
-
-# Without collect_ids=False, which costs nothing here: it makes libxml2 open external DTDs whatever load_dtd says.
-_parser: Final = etree.XMLParser(
-    encoding="utf-8",
-    resolve_entities=False,
-    load_dtd=False,
-    no_network=True,
-    huge_tree=False,
-    remove_comments=True,
-    remove_pis=True,
-)
 
 
 class Action(StrEnum):
@@ -121,39 +108,9 @@ class Ack:
 
 
 def local_name(element: etree._Element) -> str:
-    """Return the tag of *element* without its namespace when that is SIF UK's; any other namespace stays in braces."""
+    """Return the tag of *element* without its namespace when objects may be in that; any other stays in braces."""
     tag: str = element.tag
-    return tag[_NS_LENGTH:] if tag.startswith(_NS) else tag
-
-
-def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Element:
-    """Return the root element of a hostile XML document, freed of comments and processing instructions.
-
-    Args:
-        body: UTF-8 bytes, with or without byte order mark and XML declaration.
-        limit: Most bytes that are looked at.
-
-    Raises:
-        NotWellFormed: Too large, not UTF-8, has a DOCTYPE, or is no XML; names the line.
-    """
-    if len(body) > limit:
-        raise NotWellFormed(
-            f"the message has {len(body):,} bytes, more than the zone's limit of {limit:,}: "
-            "send fewer or smaller objects"
-        )
-    if body[:2] in _WIDE:
-        raise NotWellFormed("the message is not UTF-8 (it looks like UTF-16 or UTF-32): send it in UTF-8", 1)
-    declared = _ENCODING.match(body.removeprefix(b"\xef\xbb\xbf")[:200])
-    if declared is not None and declared[1].lower() not in (b"utf-8", b"us-ascii"):
-        raise NotWellFormed(
-            "the XML declaration names another encoding than UTF-8: send UTF-8 and say so, or nothing", 1
-        )
-    if b"<!DOCTYPE" in body and _DOCTYPE.match(body) is not None:
-        raise NotWellFormed("the message has a DOCTYPE, which the zone never reads: leave it out")
-    try:
-        return etree.fromstring(body, _parser)
-    except etree.XMLSyntaxError as error:
-        raise _not_well_formed(error) from None  # libxml2's own text may quote the document
+    return tag[_NS_LENGTH:] if tag.startswith(_NS) else tag.removeprefix(_OWN)
 
 
 def parse_message(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> Message:
@@ -202,7 +159,7 @@ def event_objects(message: Message) -> tuple[EventObject, ...]:
             if local_name(element) != name:
                 raise NotValid(
                     "SIF_EventObject/@ObjectName is not the name of the object in it: make the two the same, "
-                    f"in the namespace {NAMESPACE}"
+                    f"in the namespace {NAMESPACE}, or {LOOKED_AFTER} for the zone's own objects"
                 )
             found.append(EventObject(name, _ACTIONS[action], element))
     if not found:
@@ -395,34 +352,9 @@ def _wrong_root(root: etree._Element) -> str:
     return f"SIF_Message is in another namespace: use {NAMESPACE} (SIF UK 1.x)"
 
 
-def _not_well_formed(error: etree.XMLSyntaxError) -> NotWellFormed:
-    line = error.lineno or 0
-    code: int = error.code  # type: ignore[attr-defined]  # the stubs leave it out
-    if code == _RESOURCE_LIMIT:
-        deep = "depth" in (error.msg or "")
-        return NotWellFormed(
-            "elements nested more than 256 deep: no SIF object is, check the system that wrote it"
-            if deep
-            else "a text or attribute of more than 10 million characters: send less in one object",
-            line,
-        )
-    reasons = {
-        etree.ErrorTypes.ERR_INVALID_CHAR: "a character that XML does not allow",
-        etree.ErrorTypes.ERR_INVALID_ENCODING: "bytes that are not UTF-8",
-        etree.ErrorTypes.ERR_UNDECLARED_ENTITY: "an entity that XML itself does not define",
-        etree.ErrorTypes.ERR_TAG_NAME_MISMATCH: "an end tag that does not match its start tag",
-        etree.ErrorTypes.ERR_TAG_NOT_FINISHED: "a tag that is not closed; the document may be cut short",
-        etree.ErrorTypes.ERR_GT_REQUIRED: "a tag that is not closed; the document may be cut short",
-        etree.ErrorTypes.ERR_DOCUMENT_EMPTY: "no XML at all",
-        etree.ErrorTypes.ERR_DOCUMENT_END: "more after the end of the root element, or nothing",
-    }
-    reason = reasons.get(code, "XML that cannot be read (not well-formed, nested too deeply, or too large)")
-    return NotWellFormed(f"the message has {reason}: check the system that wrote it", line)
-
-
 __all__ = [
     "CONTENT_TYPE",
-    "MAX_MESSAGE_BYTES",
+    "LOOKED_AFTER",
     "NAMESPACE",
     "VERSION",
     "Ack",
@@ -440,6 +372,5 @@ __all__ = [
     "local_name",
     "new_header",
     "parse_ack",
-    "parse_document",
     "parse_message",
 ]

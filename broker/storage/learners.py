@@ -9,7 +9,7 @@ from broker.storage import tables
 from broker.storage.bulk import Insert
 from broker.storage.encoding import decode_json, encode_json
 from broker.storage.ledger import chunks
-from broker.storage.records import Batch, ContactLink, LearnerRow
+from broker.storage.records import Batch, ContactLink, EnrolmentRow, LearnerRow
 
 _learner: Final = tables.learner.c
 _link: Final = tables.contact_link.c
@@ -46,7 +46,7 @@ def learners(connection: Connection, ref_ids: Sequence[str]) -> dict[str, Learne
     found: dict[str, LearnerRow] = {}
     for some in chunks(ref_ids):
         for row in connection.execute(_LEARNERS, {"ids": some}):
-            ref_id, upn_key, in_care, care_authority, home_authority, shielded, enrolments, sources = row
+            ref_id, upn_key, in_care, care_authority, home_authority, shielded, enrolments, sources, local_id = row
             found[ref_id] = LearnerRow(
                 ref_id=ref_id,
                 upn_key=upn_key,
@@ -54,8 +54,9 @@ def learners(connection: Connection, ref_ids: Sequence[str]) -> dict[str, Learne
                 care_authority=care_authority,
                 home_authority=home_authority,
                 shielded=shielded,
-                enrolments=tuple((e[0], e[1], e[2], e[3]) for e in decode_json(enrolments)),
+                enrolments=tuple(EnrolmentRow(*stay) for stay in decode_json(enrolments)),
                 sources=tuple((s[0], s[1]) for s in decode_json(sources)),
+                local_id=local_id,
             )
     return found
 
@@ -85,6 +86,7 @@ def _columns(row: LearnerRow) -> tuple[object, ...]:
         row.shielded,
         encode_json(row.enrolments),
         encode_json(row.sources),
+        row.local_id,
     )
 
 

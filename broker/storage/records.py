@@ -5,7 +5,8 @@ Times are seconds since 1970 in UTC. RefIds, message ids and agent ids are plain
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from datetime import date
+from typing import Final, Literal, NamedTuple
 
 Outcome = Literal["accepted", "refused", "delivered", "withheld", "duplicate"]
 QuarantineReason = Literal["refused", "undeliverable", "unreadable"]
@@ -54,6 +55,16 @@ class LedgerRow:
     sha256: str = ""
 
 
+class EnrolmentRow(NamedTuple):
+    """A learner's stay at a school; dates as ``2026-09-01``, or empty."""
+
+    ref_id: str
+    school: str
+    entry: str = ""
+    exit: str = ""
+    main: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class LearnerRow:
     """What routing needs to know of one learner.
@@ -61,9 +72,8 @@ class LearnerRow:
     Attributes:
         upn_key: Keyed hash of the UPN; None when no UPN is known.
         in_care: None when nobody has said.
-        enrolments: (RefId of the enrolment, establishment, entry date, exit date), dates as
-            ``2026-09-01`` or empty.
         sources: (object type, agent) for each agent that published one of the learner's objects.
+        local_id: Id in the system that published the LearnerPersonal; empty when not known.
     """
 
     ref_id: str
@@ -72,8 +82,9 @@ class LearnerRow:
     care_authority: str = ""
     home_authority: str = ""
     shielded: bool = False
-    enrolments: tuple[tuple[str, str, str, str], ...] = ()
+    enrolments: tuple[EnrolmentRow, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
+    local_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,55 @@ class Held:
     recipient: str = ""
 
 
+class FlawRow(NamedTuple):
+    """One fault of a record: where, which rule, how severe, and what to do about it; never a value."""
+
+    path: str
+    rule: str
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """What one event showed of one record, for data quality; attributes as in :class:`broker.quality.Judged`.
+
+    Attributes:
+        source: The agent that published it.
+        flaws: Each path and rule once.
+    """
+
+    source: str
+    object_type: str
+    key: str
+    school: str
+    local_id: str
+    seen: frozenset[str]
+    flaws: tuple[FlawRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A fault of a record as data quality lists it.
+
+    Attributes:
+        opened: The first day it was found; ``seen`` the last; ``closed`` the day it was mended, None while it is open.
+    """
+
+    source: str
+    school: str
+    object_type: str
+    key: str
+    local_id: str
+    path: str
+    rule: str
+    severity: str
+    message: str
+    opened: date
+    seen: date
+    closed: date | None
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """All that one worker batch changes, kept in one transaction or not at all.
@@ -131,6 +191,8 @@ class Batch:
     Attributes:
         forgotten: RefIds of learners to remove, with their contact links.
         unlinked: Contact links to remove.
+        judged: What was found in records, oldest first; what was found before and is not again is closed.
+        day: The day on which it was found.
     """
 
     ledger: Sequence[LedgerRow] = ()
@@ -140,6 +202,8 @@ class Batch:
     contacts: Sequence[ContactLink] = ()
     forgotten: Sequence[str] = ()
     unlinked: Sequence[ContactLink] = ()
+    judged: Sequence[JudgedRow] = ()
+    day: date = date.min
 
 
 @dataclass(frozen=True, slots=True)

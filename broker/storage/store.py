@@ -1,12 +1,13 @@
 """The store: every call the zone makes on its database, a transaction each; the SQL is in the modules beside."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from broker.storage import learners as learner_index
-from broker.storage import ledger, reconciliation, registry
+from broker.storage import ledger, quality, reconciliation, registry
 from broker.storage import quarantine as quarantine_entries
 from broker.storage.engine import LOCK_WAIT, Database, open_database
 from broker.storage.learners import LearnerWriter
@@ -14,6 +15,7 @@ from broker.storage.ledger import LedgerWriter, MessageKey
 from broker.storage.quarantine import Quarantine
 from broker.storage.records import (
     Batch,
+    Flaw,
     LearnerRow,
     LedgerRow,
     Outcome,
@@ -75,6 +77,7 @@ class Store:
         with self._database.write("commit a batch") as connection:
             self._learners.write(connection, batch)
             self._quarantine.hold(connection, batch.quarantine)
+            quality.write(connection, batch.judged, batch.day)
             self._ledger.append(connection, batch.ledger)
 
     def accepted(self, keys: Sequence[MessageKey]) -> frozenset[MessageKey]:
@@ -167,6 +170,19 @@ class Store:
         """Return what each agent was delivered and what withheld, by agent, source and object type, in that order."""
         with self._database.read("reconcile the ledger") as connection:
             return reconciliation.recipients(connection, since, until)
+
+    # data quality
+
+    def flaws(self, *, school: str = "", source: str = "", since: date | None = None) -> list[Flaw]:
+        """Return the faults of records that are open, by school, object, rule and id.
+
+        Args:
+            school: Only this establishment.
+            source: Only what this agent published.
+            since: Also those that were closed on this day or later.
+        """
+        with self._database.read("read data quality") as connection:
+            return quality.flaws(connection, school=school, source=source, since=since)
 
     # quarantine; an entry's id may be cut to any length that is still its alone
 

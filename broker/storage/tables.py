@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Double,
     ForeignKey,
     Index,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 
 metadata: Final = MetaData(
@@ -81,6 +83,7 @@ learner: Final = Table(
     Column("shielded", Boolean, nullable=False),
     Column("enrolments", Text, nullable=False),  # JSON: read and written whole, by ref_id only
     Column("sources", Text, nullable=False),  # JSON
+    Column("local_id", Text, nullable=False, server_default=text("''")),
 )
 
 establishment: Final = Table(
@@ -137,6 +140,26 @@ quarantine: Final = Table(
     Column("changed_at", Double, nullable=False),
     Index("uq_quarantine_message", "msg_id", "source", "attempt", "sha256", "recipient", unique=True),
     Index("ix_quarantine_state_at", "state", "at"),
+)
+
+flaw: Final = Table(
+    "flaw",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("school", Text, nullable=False),
+    Column("local_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("opened", Date, nullable=False),
+    Column("seen", Date, nullable=False),
+    Column("closed", Date),  # NULL while it is there
+    Index("ix_flaw_object_key", "object_key"),
+    Index("ix_flaw_closed", "closed"),
 )
 
 # A table of their own, so that a list of entries reads no bodies.

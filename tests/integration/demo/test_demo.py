@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from broker.protocol.envelope import NAMESPACE, EventObject, event_objects, local_name, parse_document, parse_message
+from broker.protocol.documents import parse_document
+from broker.protocol.envelope import NAMESPACE, EventObject, event_objects, local_name, parse_message
 from broker.settings import load_zone
 from broker.storage import LedgerRow, open_store
 from tests.integration.demo.conftest import Ran, pieces, rows

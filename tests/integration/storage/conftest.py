@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy
 
-from broker.storage import Held, LearnerRow, LedgerRow, Outcome, Store, make_key, open_store
+from broker.storage import EnrolmentRow, Held, LearnerRow, LedgerRow, Outcome, Store, make_key, open_store
 from tests.postgres import Postgres, running_postgres
 
 NOON = 1_790_000_000.0
@@ -116,8 +116,12 @@ def learner(ref_id: str = "A" * 32, care_authority: str = "") -> LearnerRow:
         care_authority=care_authority,
         home_authority="820",
         shielded=True,
-        enrolments=(("E" * 32, "8209901", "2025-09-01", "2026-07-22"), ("F" * 32, "8209902", "2026-09-01", "")),
+        enrolments=(
+            EnrolmentRow("E" * 32, "8209901", "2025-09-01", "2026-07-22"),
+            EnrolmentRow("F" * 32, "8209902", "2026-09-01", main=True),
+        ),
         sources=(("LearnerPersonal", SOURCE), ("LearnerSchoolEnrolment", "mis-8209902")),
+        local_id="7-1",
     )
 
 

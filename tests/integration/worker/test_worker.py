@@ -142,7 +142,7 @@ def test_replay_applies_todays_agreements(desk: Desk) -> None:
     desk.worker._checked = 0.0  # as after the seconds between two looks
     desk.work()
     with desk.carrier.connect(AgentId(BROKER_LOGIN)) as transport:
-        quarantine.replay(desk.store, transport, entry.id, by="tester")
+        quarantine.replay(desk.store, transport, desk.zone.validator, entry.id, by="tester")
 
     assert desk.take(PLATFORM_B).message_id == msg_id
     assert desk.nothing_for(PLATFORM_A)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.protocol import envelope
-from broker.protocol.envelope import MAX_MESSAGE_BYTES, NAMESPACE, event_objects, parse_document, parse_message
+from broker.protocol import documents
+from broker.protocol.documents import MAX_MESSAGE_BYTES, parse_document
+from broker.protocol.envelope import NAMESPACE, event_objects, parse_message
 from broker.protocol.errors import NotValid, NotWellFormed, ZoneError
 from tests.unit.broker.builders import MSG_ID, add_personal
 
@@ -136,7 +137,7 @@ def test_the_parser_opens_nothing_even_where_a_doctype_got_past(
     doctype: str, pipe: tuple[Path, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, opened = pipe
-    monkeypatch.setattr(envelope, "_DOCTYPE", re.compile(rb"(?!)"))
+    monkeypatch.setattr(documents, "_DOCTYPE", re.compile(rb"(?!)"))
 
     root = parse_document(f"<!DOCTYPE {doctype.replace('{pipe}', str(path))}><a>&b;</a>".encode())
 

@@ -144,7 +144,7 @@ def test_what_a_change_does_not_mention_stays_as_it_was() -> None:
         sources={"LearnerPersonal": MIS},
     )
 
-    assert tell(personal(ALEX, "<LocalId>7</LocalId>"), Action.CHANGE, known) == Observed()
+    assert tell(personal(ALEX, "<UIPI>7</UIPI>"), Action.CHANGE, known) == Observed()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_the_zone_remembers_where_each_kind_of_object_came_from() -> None:
 def test_an_enrolment_is_at_the_establishment_of_its_school() -> None:
     made = after(enrolment("<EntryDate>2026-09-01</EntryDate>"), Action.ADD, None, schools=KNOWN)
 
-    assert made.enrolments == {ENROLMENT: Enrolment(LOCAL, date(2026, 9, 1))}
+    assert made.enrolments == {ENROLMENT: Enrolment(LOCAL, date(2026, 9, 1), main=True)}
     assert made.ref_id == ALEX
 
 

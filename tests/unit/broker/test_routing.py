@@ -246,7 +246,7 @@ def covers(one: Agreement, sender: str, to: AgentRecord, standings: Standings | 
         is_one_of(sender, one.senders)
         and is_one_of(to.id, one.recipients)
         and one.starts <= TODAY <= one.expires
-        and (standings is None or one.scope is Scope.ALL or any(is_in_scope(learner) for learner in learners))
+        and (standings is None or any(is_in_scope(learner) for learner in learners))
         and (one.shielded or not any(learner.shielded for learner in learners))
     )
 

@@ -20,7 +20,7 @@ import schemas
 from broker.agreements import Agreement, parse_agreement
 from broker.protocol.envelope import NAMESPACE
 from broker.views import View, compile_view
-from tests.unit.broker.builders import NS, XSI, copied, paths_of
+from tests.unit.broker.builders import XSI, copied, paths_of
 
 SCHEMA: Final = schemas.load()
 NIL: Final = f"{{{XSI}}}nil"
@@ -74,7 +74,9 @@ class Marked:
 
     def build(self, object_type: str) -> etree._Element:
         """Return an object of this kind, read back from bytes as a message would be."""
-        root = copied(etree.Element(NS + object_type), self.nsmap)
+        self.ns = f"{{{SCHEMA.namespace_of(object_type)}}}"
+        self.nsmap[self.prefix] = SCHEMA.namespace_of(object_type)
+        root = copied(etree.Element(self.ns + object_type), self.nsmap)
         self.fill(root, SCHEMA.tree(object_type), self.density)
         others = SCHEMA.other_learners(object_type)
         for known in others:
@@ -91,7 +93,7 @@ class Marked:
             if not self.wants(density):
                 continue
             for _ in range(self.random.randint(1, 3) if child.repeatable else 1):
-                made = etree.SubElement(element, NS + child.name)
+                made = etree.SubElement(element, self.ns + child.name)
                 if self.wants(0.1):
                     made.set(NIL, "true")
                     self.nils[child.path] += 1
@@ -114,7 +116,7 @@ class Marked:
         if node.simple_type:
             return
         if self.wants(0.15):
-            stranger = etree.SubElement(element, self.random.choice([NS, "", f"{{{FOREIGN}}}"]) + "Stranger")
+            stranger = etree.SubElement(element, self.random.choice([self.ns, "", f"{{{FOREIGN}}}"]) + "Stranger")
             stranger.text = self.loosen(f"{node.path}/Stranger")
         if self.wants(0.15) and len(element):
             self.random.choice(element).tail = self.loosen(f"{node.path}/text()")
@@ -125,8 +127,13 @@ class Marked:
         return mark
 
     def remember_learners(self, root: etree._Element, members: str, ref: str) -> None:
-        for member in root.iterfind("/".join(NS + step for step in members.split("/"))):
-            text = member.findtext("/".join(NS + step for step in ref.split("/"))) or ""
+        for member in root.iterfind("/".join(self.ns + step for step in members.split("/"))):
+            if ref.startswith("@"):
+                text = member.get(ref[1:], "")
+            else:
+                text = (
+                    member.findtext("/".join(step if step == "." else self.ns + step for step in ref.split("/"))) or ""
+                )
             self.learners.setdefault(text.strip(), set()).update(marks(etree.tostring(member, with_tail=False)))
 
 
@@ -237,7 +244,7 @@ def assert_emptied_alike(case: Case, out: etree._Element) -> None:
     for element in out.iter():
         if element.get(NIL) is not None:
             steps = [ancestor.tag for ancestor in element.iterancestors()][-3::-1]
-            found["/".join(str(tag).removeprefix(NS) for tag in [*steps, element.tag])] += 1
+            found["/".join(str(tag).removeprefix(case.marked.ns) for tag in [*steps, element.tag])] += 1
     lists = tuple(known.list_path + "/" for known in SCHEMA.other_learners(case.object_type))
     for path, count in found.items():
         assert count <= case.marked.nils[path]

@@ -48,7 +48,7 @@ def test_nearest_code_does_not_mind_case_and_blanks() -> None:
 
 def test_unknown_list_names_the_nearest_one() -> None:
     with pytest.raises(schemas.UnknownCodeList, match=r"did you mean EthnicityCodes\?"):
-        schemas.codes("Ethnicity")
+        schemas.codes("EthnicityCode")
 
 
 def test_code_lists_cannot_be_changed() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from importlib.resources import files
 from itertools import islice
 
 import pytest
@@ -10,8 +9,8 @@ from lxml import etree
 
 import schemas
 from schemas import SchemaSet
-from schemas.explain import explain
-from schemas.source import read
+from schemas.codelists import shipped
+from schemas.explain import Explainer
 from schemas.values import Values
 from schemas.variant import Variant
 
@@ -105,13 +104,13 @@ SPOIL_PART = (_remove, _repeat, _empty, _rename, _to_front, _nil)
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_walk_finds_fault_exactly_where_the_engine_refuses(
-    name: str, schema: SchemaSet, sample: Sample, parse: Parse
+    name: str, schema: SchemaSet, sample: Sample, parse: Parse, documents: dict[str, etree._Element]
 ) -> None:
-    document = read(files("schemas") / "sif_uk_1", files("schemas") / "shared")
-    variant, values = Variant(document), Values(document)
+    document = documents[schema.namespace_of(name)]
+    variant, explainer = Variant(document), Explainer(schema.namespace_of(name), Values(document), shipped())
     refused = 0
     for spoilt in damage(parse(sample(name))):
-        found = explain(spoilt, variant.nodes(name), schema.namespace, values)
+        found = explainer.explain(spoilt, variant.nodes(name))
         assert bool(found) is not variant.compiled(spoilt), etree.tostring(spoilt)
         refused += bool(found)
         assert MARK not in repr(found)

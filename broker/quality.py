@@ -1,0 +1,155 @@
+"""What is wrong with the records that agents publish, as data quality remembers it; values in, values out.
+
+It names a record by its keys and the id in the school's own system, never by what it holds.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from lxml import etree
+
+import schemas
+from broker.learners import Learner, LearnerIndex
+from broker.protocol.envelope import NAMESPACE, Action, EventObject, local_name
+from broker.protocol.identifiers import AgentId
+from broker.registry import Registry
+from schemas import Finding
+
+_LOCAL_ID: Final = f"{{{NAMESPACE}}}LocalId"
+_LOCAL_ID_FORM: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9._:/-]{1,64}")
+"""What passes for an id: without a digit, or with a blank, it may be somebody's name."""
+_KEY: Final = re.compile(r"[0-9A-F]{32}|[0-9-]{4,10}")
+_LEARNER: Final = "LearnerPersonal"
+_WHOLE: Final = frozenset({""})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an event showed of one record.
+
+    Attributes:
+        key: The values of the record's keys, joined by bars; for most objects its RefId.
+        school: The establishment it is of, for example 8209901; empty when that is not known.
+        local_id: Id in the school's own system of the learner it is about, or of the record itself; empty when unknown.
+        seen: Names of the top-level elements and attributes that were there to be judged; ``{""}`` for all of it.
+        findings: What was found, whatever the severity.
+    """
+
+    object_type: str
+    key: str
+    school: str
+    local_id: str
+    seen: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFacts:
+    """What the zone knows beside an object, for the rules.
+
+    Attributes:
+        today: The day on which it is judged.
+        index: The learners in hand.
+        about: RefId of the learner that the object is about; empty for none.
+    """
+
+    today: date
+    index: LearnerIndex
+    about: str
+
+    def is_known(self, object_type: str, ref_id: str) -> bool | None:
+        """Tell whether an object was published; None where that cannot be told.
+
+        Only of the object's own learner it can: messages about one learner keep their order, those of others do not.
+        """
+        if object_type != _LEARNER or ref_id != self.about:
+            return None
+        learner = self.index.learners.get(ref_id)
+        return learner is not None and _LEARNER in learner.sources
+
+    def main_enrolments(self, learner_ref: str) -> frozenset[str]:
+        """Return the RefIds of a learner's enrolments that are current and main, as known before the object."""
+        learner = self.index.learners.get(learner_ref)
+        if learner is None:
+            return frozenset()
+        return frozenset(
+            ref
+            for ref, stay in learner.enrolments.items()
+            if stay.main and (stay.exit is None or stay.exit >= self.today)
+        )
+
+
+def judged(
+    event: EventObject,
+    findings: tuple[Finding, ...],
+    sender: AgentId,
+    learner: Learner | None,
+    registry: Registry,
+    schools: Mapping[str, str],
+) -> Judged:
+    """Return what *event* showed of its record.
+
+    Args:
+        learner: The learner that the object is about, as known; None when it is about none, or one not known.
+        registry: Which establishments the sender speaks for.
+        schools: Establishment number by the RefId of its SchoolInfo.
+    """
+    element = event.element
+    return Judged(
+        event.object_type,
+        record_key(element, event.object_type),
+        _school(sender, learner, registry, schools) if findings else "",
+        _local_id(event, learner) if findings else "",
+        _seen(event),
+        findings,
+    )
+
+
+def record_key(element: etree._Element, object_type: str) -> str:
+    """Return the values of an object's keys, joined by bars."""
+    ref_id = element.get("RefId")
+    if ref_id is not None:
+        return _as_key(ref_id)
+    return "|".join(_as_key(_value(element, path)) for path in schemas.load().keys(object_type))
+
+
+def _as_key(value: str) -> str:
+    """Return a value by which a record can be known again; what has no form of a key is not repeated."""
+    value = value.strip()
+    return value if _KEY.fullmatch(value) else hashlib.sha256(value.encode()).hexdigest()[:32]
+
+
+def _value(element: etree._Element, path: str) -> str:
+    if path.startswith("@"):
+        return element.get(path[1:], "")
+    return element.findtext(f"{{{NAMESPACE}}}{path}") or ""
+
+
+def _seen(event: EventObject) -> frozenset[str]:
+    """A Change tells only of what it holds; an Add and a Delete of the whole record."""
+    if event.action is not Action.CHANGE:
+        return _WHOLE
+    return frozenset(local_name(child) for child in event.element) | {
+        f"@{name}" for name in map(str, event.element.attrib)
+    }
+
+
+def _local_id(event: EventObject, learner: Learner | None) -> str:
+    """The id people know the record by: of the object itself where it has one, else of the learner it is about."""
+    own = next(event.element.iterchildren(_LOCAL_ID), None)
+    text = (own.text or "").strip() if own is not None else ""
+    text = text or (learner.local_id if learner is not None else "")
+    return text if _LOCAL_ID_FORM.fullmatch(text) else ""
+
+
+def _school(sender: AgentId, learner: Learner | None, registry: Registry, schools: Mapping[str, str]) -> str:
+    agent = registry.agents.get(sender)
+    own: Sequence[str] = sorted(agent.establishments) if agent is not None else ()
+    if len(own) == 1:
+        return own[0]
+    stays = sorted(schools.get(stay.school, stay.school) for stay in (learner.enrolments if learner else {}).values())
+    return next((school for school in stays if school in own), "")
