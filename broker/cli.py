@@ -24,7 +24,9 @@ from broker import quarantine
 from broker.logs import configure_logging
 from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
+from broker.quality_cli import quality
 from broker.reports import explain_message, fault_table, ledger_table, next_step, quarantine_table, reconciliation
+from broker.schema_cli import app as schema_app
 from broker.settings import Zone, load_zone
 from broker.storage import QuarantineEntry, QuarantineState, Store, open_store
 from broker.storage.encoding import sentence
@@ -47,6 +49,11 @@ held = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(held, name="quarantine")
+app.add_typer(schema_app, name="schema")
+app.command(
+    epilog="Examples:  sifzone quality   ·   sifzone quality --school 8209901 --records   ·   "
+    "sifzone quality --html quality.html"
+)(quality)
 
 _PLAIN_WIDTH: Final = 200
 """Columns of what goes to a file or another program: wide enough that no id is cut."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
+from lxml import etree
+
 import schemas
-from broker.learners import LearnerIndex, Observed, observe, standing
+from broker.learners import NOBODY, LearnerIndex, Observed, observe, standing
 from broker.protocol.documents import MAX_MESSAGE_BYTES
 from broker.protocol.envelope import (
     NAMESPACE,
@@ -116,6 +118,10 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
             )
         learners.append(about or "")
         learners += mentioned_learners(event.element, event.object_type)
+        person = _about_person(event)
+        if person is not None:
+            learners.append(person)
+            contacts.append(person)
         if event.object_type == _CONTACT:
             contacts.append(event.element.get("RefId", "").strip())
         schools.append(event.element.get("SchoolInfoRefId", "").strip())
@@ -125,16 +131,29 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
 def about_learner(event: EventObject) -> str | None:
     """Return the RefId of the learner that an object is about; None when objects of its kind are about no learner."""
     path = _learner_path(event.object_type)
-    if path is None:
-        return None
+    return None if path is None else _at(event.element, path)
+
+
+def _about_person(event: EventObject) -> str | None:
+    """Return the RefId of the person, of any kind, that an object is about; None when it is about none."""
+    path = _person_path(event.object_type)
+    return None if path is None else _at(event.element, path)
+
+
+def _at(element: etree._Element, path: str) -> str:
     if path.startswith("@"):
-        return event.element.get(path[1:], "").strip()  # the schema allows blanks around a RefId
-    return (event.element.findtext("/".join(_NS + step for step in path.split("/"))) or "").strip()
+        return element.get(path[1:], "").strip()  # the schema allows blanks around a RefId
+    return (element.findtext("/".join(_NS + step for step in path.split("/"))) or "").strip()
 
 
 @cache
 def _learner_path(object_type: str) -> str | None:
     return schemas.load().learner_ref(object_type)
+
+
+@cache
+def _person_path(object_type: str) -> str | None:
+    return schemas.load().note(object_type).person
 
 
 def decide(
@@ -271,12 +290,29 @@ def _standings(event: EventObject, observed: Observed, router: Router, index: Le
         return tuple(index.standing(ref_id, router.today) for ref_id in linked)
     about = about_learner(event)
     if about is None:
-        return None
+        return _standings_of_others(event, router, index)
     known = index.standing(about, router.today)
     if observed.learner is None:
         return (known,)
     new = standing(observed.learner, index.schools, router.today)
     return (known,) if new == known else (known, new)
+
+
+def _standings_of_others(event: EventObject, router: Router, index: LearnerIndex) -> Standings | None:
+    """Return how those stand who are in an object that is about no one learner; None when it is about nobody.
+
+    A person who is known to be no learner and nobody's contact is staff, or not known yet: in no scope but ``all``.
+    """
+    person = _about_person(event)
+    if person is not None:
+        linked = {person, *index.contacts.get(person, ())} & index.learners.keys()
+        return tuple(index.standing(ref, router.today) for ref in sorted(linked)) or (NOBODY,)
+    mentioned = mentioned_learners(event.element, event.object_type)
+    if not mentioned:
+        return None
+    found = tuple(dict.fromkeys(index.standing(ref, router.today) for ref in mentioned))
+    # who is shielded is cut out of it, and keeps it back only where nobody else is in it
+    return tuple(standing for standing in found if not standing.shielded) or found
 
 
 def _pieces(

@@ -2,6 +2,7 @@
 
 from schemas.codelists import CodeLists, code_list_names, codes
 from schemas.editions import EDITIONS, NEWEST, WIRE_VERSIONS, Edition, edition_of
+from schemas.messages import check_message
 from schemas.model import (
     BadCodeList,
     BadSchema,
@@ -29,6 +30,8 @@ __all__ = [
     # what an object is made of
     "Node",
     "OtherLearners",
+    # messages around objects
+    "check_message",
     # what is wrong with one
     "Finding",
     "Severity",

@@ -58,6 +58,10 @@ class OfficialFamily:
         self._second: dict[bool, xmlschema.XMLSchema10] = {}
         _ = self.newest.compiled, self._partial.compiled  # what is wrong with it is said now, not at the first message
 
+    def tree(self, name: str, edition: Edition) -> Node | None:  # noqa: ARG002  # one for all editions
+        """Return the structure of an object; None where the official files have none of it."""
+        return self.newest.nodes(name)[""] if name in self.newest.declarations else None
+
     def engine(self, *, partial: bool, edition: Edition) -> etree.XMLSchema:  # noqa: ARG002  # one for all editions
         """Return the compiled form to check an object with."""
         return (self._partial if partial else self.newest).compiled

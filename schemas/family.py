@@ -10,7 +10,7 @@ from schemas import source
 from schemas.codelists import CodeLists
 from schemas.editions import NEWEST, Edition
 from schemas.explain import Explainer
-from schemas.model import Finding
+from schemas.model import Finding, Node
 from schemas.values import Values
 from schemas.variant import Variant
 
@@ -32,6 +32,9 @@ class Family(Protocol):
 
     def note(self, name: str) -> source.ObjectNote:
         """Return what is known of an object beside its structure."""
+
+    def tree(self, name: str, edition: Edition) -> Node | None:
+        """Return the structure of an object in an edition; None where that has none of it."""
 
     def engine(self, *, partial: bool, edition: Edition) -> etree.XMLSchema:
         """Return the compiled form to check an object with."""
@@ -72,6 +75,11 @@ class OwnFamily:
     def note(self, name: str) -> source.ObjectNote:
         """Return what is known of an object beside its structure."""
         return source.object_note(self.newest.declarations[name])
+
+    def tree(self, name: str, edition: Edition) -> Node | None:
+        """Return the structure of an object in an edition; None where that has none of it."""
+        form = self._form(partial=False, edition=edition)
+        return form.nodes(name)[""] if name in form.declarations else None
 
     def engine(self, *, partial: bool, edition: Edition) -> etree.XMLSchema:
         """Return the compiled form to check an object with."""

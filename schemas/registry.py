@@ -118,6 +118,11 @@ class SchemaSet:
         self._known(object_type)
         return self._nodes(object_type)[""]
 
+    def trees_of(self, edition: Edition) -> dict[str, Node]:
+        """Return the structure of each object that an edition has, by name."""
+        found = {name: self._family[name].tree(name, edition) for name in self.objects}
+        return {name: tree for name, tree in found.items() if tree is not None}
+
     def find(self, object_type: str, path: str) -> Node | None:
         """Return what is at a path as agreements write it, or None; predicates such as [@Type='C'] are ignored.
 

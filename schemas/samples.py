@@ -119,6 +119,12 @@ _BY_NAME: Final[Mapping[str, str]] = MappingProxyType(
         "FileName": "sample.xml",
     }
 )
+# What a minimal instance has otherwise: no end of care, so that care goes on.
+_WHEN_MINIMAL: Final[Mapping[str, str]] = MappingProxyType(
+    {"LearnerLookedAfter/Current": "Yes", "LearnerLookedAfter/CareStatus": "LA"}
+)
+# What a rule asks for though the schema does not.
+_NEEDED: Final = frozenset({"LearnerTransfer/FromSchoolInfoRefId"})
 # By code list, where its first code is not what a message of today would most likely have.
 _BY_LIST: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -212,7 +218,8 @@ class _Maker:
         if node.type:
             made.text = self._text(node, parent)
         for child in node.children:
-            if child.name == _LEFT_OUT or (self._minimal and not child.mandatory):
+            needed = child.mandatory or f"{node.name}/{child.name}" in _NEEDED
+            if child.name == _LEFT_OUT or (self._minimal and not needed):
                 continue
             if child.kind == "attribute":
                 made.set(child.name, self._text(child, node.name))
@@ -239,6 +246,8 @@ class _Maker:
         if node.refs:
             yield self._reference(node, parent)
         for name in (f"{parent}/{node.name}", node.name):
+            if self._minimal and name in _WHEN_MINIMAL:
+                yield _WHEN_MINIMAL[name]
             if name in _BY_NAME:
                 yield _BY_NAME[name]
         if node.codes:

@@ -134,12 +134,14 @@ class ObjectNote:
     Attributes:
         keys: Paths that tell one object of its kind from another, for example ("@RefId",).
         learner: Path of the RefId of the learner it is about; None when it is about no learner, or several.
+        person: Path of the RefId of the person it is about, where that may be a learner, a contact or staff.
         since: Edition in which it came; "" for the first.
         events: Edition from which events of it may be published, where that is later than it came; "none" for never.
     """
 
     keys: tuple[str, ...]
     learner: str | None
+    person: str | None = None
     since: str = ""
     events: str = ""
 
@@ -154,7 +156,7 @@ def object_note(declaration: etree._Element) -> ObjectNote:
     if note is None:
         raise BadSchema(f"element {declaration.get('name')} is global but has no z:object note: say what its key is")
     keys = tuple(note.get("key", "").split())
-    return ObjectNote(keys, note.get("learner"), declaration.get(Z + "since", ""), note.get("events", ""))
+    return ObjectNote(keys, note.get("learner"), note.get("person"), declaration.get(Z + "since", ""), note.get("events", ""))
 
 
 def _make_object_partial(declaration: etree._Element) -> list[etree._Element]:

@@ -1,20 +1,36 @@
 """A schema document as trees of nodes, one for each object: what its parts are called, mean and may be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from lxml import etree
 
-from schemas.model import BadSchema, Kind, Node
+from schemas.model import BadSchema, Kind, Node, line_of
 from schemas.source import XS, Z
 
 _ANY: Final = "xs:anyType"
 _XS_NAMESPACE: Final = XS.strip("{}")
+_XML: Final = "http://www.w3.org/XML/1998/namespace"
 _SAY_NOTHING: Final = frozenset(
     XS + name for name in ("annotation", "any", "anyAttribute", "unique", "key", "keyref", "simpleType")
 )
 _GROUPS: Final = frozenset(XS + name for name in ("sequence", "choice", "all"))
+_ATTRIBUTES: Final = frozenset(XS + name for name in ("attribute", "attributeGroup", "anyAttribute"))
+
+
+class UnreadableSchema(BadSchema):
+    """The tree reader does not know a part of a schema.
+
+    Attributes:
+        line: Line of the part, from 1.
+        what: What is wrong with it.
+    """
+
+    def __init__(self, line: int, what: str) -> None:
+        self.line, self.what = line, what
+        super().__init__(f"line {line}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +56,35 @@ class _Content:
 class TreeReader:
     """Reads objects' trees from one schema document.
 
-    Where the schema leaves a choice, no alternative is mandatory and no order is told. What it does not know it
-    refuses, rather than leave a part of an object out.
+    Where the schema leaves a choice, no alternative is mandatory and no order is told. What stands in itself, or lets
+    anything in beside what it names, is shown once and as xs:anyType. What it does not know it refuses, rather than
+    leave a part of an object out.
     """
 
     def __init__(self, schema: etree._Element) -> None:
         self._named = {(str(child.tag), child.get("name", "")): child for child in schema}
+        self._namespace = schema.get("targetNamespace", "")
+        self._qualified = schema.get("attributeFormDefault") == "qualified"
+        self._within: list[etree._Element] = []
+        self._free: dict[str, frozenset[str]] = {}
 
     def read(self, object_type: str) -> Node:
         """Return the tree of a global element.
 
         Raises:
-            BadSchema: The schema uses something that this reader does not know.
+            UnreadableSchema: The schema uses something that this reader does not know.
+            BadSchema: It has no such element.
         """
         return self._element(self._global("element", object_type), parent=None)
+
+    def free_attributes(self, object_type: str) -> Mapping[str, frozenset[str]]:
+        """Return the attributes that an object's elements may carry beside those in its tree, by path.
+
+        They are those of another namespace, as lxml names them; "*" for any.
+        """
+        self._free = {}
+        self.read(object_type)
+        return MappingProxyType(self._free)
 
     def _global(self, kind: str, name: str) -> etree._Element:
         try:
@@ -79,7 +110,7 @@ class TreeReader:
             nillable=declaration.get("nillable") in ("true", "1"),
             codes=content.text.codes,
             refs=content.text.refs,
-            unique_by=_unique_by(declaration),
+            unique_by=_unique_by(declaration, content.elements),
             label=_label(declaration),
             children=content.attributes + content.elements,
             ordered=content.ordered,
@@ -119,15 +150,25 @@ class TreeReader:
 
     def _complex(self, part: etree._Element, path: str) -> _Content:
         """Read a complexType, or an extension or restriction in one."""
-        content = _Content(_Text(_ANY)) if part.get("mixed") == "true" else _Content()
+        if any(part is each for each in self._within):
+            return _Content(_Text(_ANY))
+        self._within.append(part)
+        try:
+            return self._parts(part, path)
+        finally:
+            self._within.pop()
+
+    def _parts(self, part: etree._Element, path: str) -> _Content:
+        content = _Content(_Text(_ANY)) if part.get("mixed") in ("true", "1") else _Content()
         attributes: list[Node] = []
         for child in part:
             if child.tag in _GROUPS or child.tag == XS + "group":
-                elements = tuple(self._group(child, path))
-                content = replace(content, elements=elements, ordered=self._is_ordered(child))
+                content = self._holding(content, self._group(child, path), ordered=self._is_ordered(child))
+                if self._is_open(child):
+                    content = replace(content, text=_Text(_ANY))
             elif child.tag in (XS + "simpleContent", XS + "complexContent"):
                 content = self._derived(child, path)
-            elif child.tag in (XS + "attribute", XS + "attributeGroup"):
+            elif child.tag in _ATTRIBUTES:
                 attributes += self._attributes(child, path)
             elif child.tag not in _SAY_NOTHING and not _is_facet(child):
                 raise _unknown(child)
@@ -147,24 +188,47 @@ class TreeReader:
         own = self._complex(step, path)
         kept = {node.name: node for node in (*below.attributes, *own.attributes)}
         restricts = step.tag == XS + "restriction" and derivation.tag == XS + "complexContent"
-        return _Content(
-            below.text,
-            tuple(kept.values()),
+        return self._holding(
+            _Content(own.text if own.text.type == _ANY else below.text, tuple(kept.values())),
             own.elements if restricts else below.elements + own.elements,
-            below.ordered and own.ordered,
+            ordered=own.ordered if restricts else below.ordered and own.ordered,
         )
 
+    @staticmethod
+    def _holding(content: _Content, elements: Iterable[Node], *, ordered: bool) -> _Content:
+        """Return a content with these elements; one that has several places is told once, and leaves no order."""
+        merged: dict[str, Node] = {}
+        for node in elements:
+            known = merged.get(node.name)
+            if known is not None:
+                ordered = False
+                node = replace(known, mandatory=known.mandatory or node.mandatory, repeatable=True)  # noqa: PLW2901
+            merged[node.name] = node
+        return replace(content, elements=tuple(merged.values()), ordered=ordered)
+
     def _attributes(self, part: etree._Element, path: str) -> Iterator[Node]:
-        """Yield an attribute, or those of a group; one of another namespace, as xml:lang, is not ours to tell of."""
+        """Yield an attribute, or those of a group; one of a namespace, as xml:lang, is not ours to tell of."""
         if part.tag == XS + "attributeGroup":
             for child in self._global("attributeGroup", _name(part, "ref")):
-                if child.tag in (XS + "attribute", XS + "attributeGroup"):
+                if child.tag in _ATTRIBUTES:
                     yield from self._attributes(child, path)
-        elif part.get("name"):
+        elif part.tag == XS + "anyAttribute":
+            self._set_free(path, "*")
+        elif part.get("use") == "prohibited":
+            return
+        elif part.get("ref"):
+            self._set_free(path, self._qualified_ref(part))
+        elif part.get("form", "qualified" if self._qualified else "") == "qualified":
+            self._set_free(path, f"{{{self._namespace}}}{part.get('name')}")
+        else:
             yield self._attribute(part, path)
-        elif (XS + "attribute", _name(part, "ref")) in self._named:
-            declared = self._named[(XS + "attribute", _name(part, "ref"))]
-            yield replace(self._attribute(declared, path), mandatory=part.get("use") == "required")
+
+    def _set_free(self, path: str, name: str) -> None:
+        self._free[path] = self._free.get(path, frozenset()) | {name}
+
+    def _qualified_ref(self, part: etree._Element) -> str:
+        prefix, _, local = part.get("ref", "").rpartition(":")
+        return f"{{{_XML if prefix == 'xml' else part.nsmap.get(prefix or None, '')}}}{local}"
 
     def _group(self, group: etree._Element, path: str) -> Iterator[Node]:
         """Yield the elements of a sequence, choice, all or named group, in order."""
@@ -202,6 +266,13 @@ class TreeReader:
             return False
         return all(self._is_ordered(child) for child in group if child.tag in _GROUPS or child.tag == XS + "group")
 
+    def _is_open(self, group: etree._Element) -> bool:
+        """Tell whether a group lets in elements that it does not name."""
+        if group.tag == XS + "group":
+            return self._is_open(self._model_of(group))
+        inner = [child for child in group if child.tag in _GROUPS or child.tag == XS + "group"]
+        return group.find(XS + "any") is not None or any(self._is_open(child) for child in inner)
+
     def _text(self, type_name: str) -> _Text:
         """Follow a simple type to its built-in base, gathering the notes on the way."""
         if type_name.startswith("xs:"):
@@ -233,12 +304,14 @@ def enriched(node: Node, ours: Mapping[str, Node]) -> Node:
     children = tuple(enriched(child, ours) for child in node.children)
     if known is None:
         return replace(node, children=children)
+    codes = node.codes or (known.codes if node.simple_type else None)
     return replace(
         node,
         children=children,
         label=node.label or known.label,
-        codes=node.codes or known.codes,
-        refs=node.refs or known.refs,
+        type=f"codes:{codes}" if codes else node.type,
+        codes=codes,
+        refs=node.refs or (known.refs if node.simple_type else ()),
     )
 
 
@@ -261,14 +334,22 @@ def _label(declaration: etree._Element) -> str:
     return (declaration.findtext(f"{XS}annotation/{XS}documentation") or "").strip()
 
 
-def _unique_by(declaration: etree._Element) -> str | None:
-    field = declaration.find(f"{XS}unique/{XS}field")
-    return None if field is None else field.get("xpath", "").removeprefix("@")
+def _unique_by(declaration: etree._Element, members: tuple[Node, ...]) -> str | None:
+    """Return the attribute in which all members of a list must differ; None where the rule is another or about some."""
+    for unique in declaration.iterfind(XS + "unique"):
+        selector = unique.find(XS + "selector")
+        over = "" if selector is None else selector.get("xpath", "").strip().removeprefix("./").removeprefix("child::")
+        fields = [field.get("xpath", "").strip() for field in unique.iterfind(XS + "field")]
+        about_all = over == "*" or [over.rpartition(":")[2]] == [member.name for member in members]
+        if about_all and len(fields) == 1 and fields[0].startswith("@"):
+            return fields[0].removeprefix("@")
+    return None
 
 
 def _is_facet(part: etree._Element) -> bool:
     return part.get("value") is not None
 
 
-def _unknown(part: etree._Element) -> BadSchema:
-    return BadSchema(f"line {part.sourceline}: the tree reader does not know {part.tag}: use a sequence of elements")
+def _unknown(part: etree._Element) -> UnreadableSchema:
+    tag = str(part.tag).replace(XS, "xs:")
+    return UnreadableSchema(line_of(part), f"the tree reader does not know {tag}: use a sequence of elements")

@@ -47,7 +47,7 @@ class QualityRow:
 
 @dataclass(frozen=True, slots=True)
 class QualityTrend:
-    """How many objects were refused, and how many let through with a warning, on one day."""
+    """How many faults were open at the end of a day: of records that were refused, and of such with a warning."""
 
     day: date
     refused: int

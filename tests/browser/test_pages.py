@@ -163,7 +163,7 @@ def test_without_script_everything_is_shown_and_nothing_waits_to_be_typed_into(o
 def test_the_chart_is_one_picture_with_a_name(opened: Opened, quality: Path) -> None:
     page = opened().open(quality)
 
-    expect(page.get_by_role("img", name="Objects refused, and let through with a warning, by day")).to_be_visible()
+    expect(page.get_by_role("img", name="Faults open at the end of each day, refused and warned of")).to_be_visible()
     expect(page.locator("svg.app-chart rect").first).to_be_visible()
 
 

@@ -48,7 +48,7 @@ def test_what_is_wrong_with_a_school_itself_names_no_pupil() -> None:
 
 def test_the_chart_has_its_numbers_in_a_table() -> None:
     page = Page(quality_page(report()))
-    table = page.rows("Objects refused, and let through with a warning, by day")
+    table = page.rows("Faults open at the end of each day, refused and warned of")
 
     assert table[0] == ["7 September 2026", "0", "40"]
     assert len(table) == 8

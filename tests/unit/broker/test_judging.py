@@ -1,0 +1,385 @@
+"""What schemas and rules find in what agents publish: refused, passed on with a warning, or only counted."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+import schemas
+from broker.learners import Enrolment, Learner, LearnerIndex
+from broker.pipeline import Accepted, Decision, decide, read
+from broker.protocol.envelope import VERSION, Action, EventObject, build_event
+from broker.protocol.errors import ConfigurationError
+from broker.protocol.identifiers import AgentId
+from broker.quality import Judged, KnownFacts, record_key
+from broker.routing import Router
+from broker.settings import load_zone
+from broker.validation import Refusal, Validator
+from schemas.rules import RuleSet, Setting
+from tests.instances import instance
+from tests.unit.broker.builders import (
+    ALEX,
+    BILLIE,
+    ENROLMENT,
+    LOCAL,
+    MERLIN,
+    MIS,
+    NS,
+    OTHER_ENROLMENT,
+    SCHOOL,
+    TODAY,
+    accepted,
+    agent,
+    agreement,
+    delivered,
+    element,
+    event,
+    header,
+    personal,
+    refused,
+    registry,
+)
+
+PERSONAL = "LearnerPersonal"
+OBJECTS = schemas.load().objects
+ZONE = registry(
+    agent(MIS, publish=OBJECTS, establishments=[LOCAL]), agent(MERLIN, subscribe=OBJECTS, establishments=[LOCAL])
+)
+EVERYTHING = agreement("a", dict.fromkeys(OBJECTS, ("*",)))
+NAME = '<PersonalInformation><Name Type="C"/></PersonalInformation>'
+WRONG_LETTER = "A820990120001"
+
+
+def tell(
+    body: bytes,
+    index: LearnerIndex | None = None,
+    rules: dict[str, Setting] | None = None,
+    agents: tuple[str, ...] = (LOCAL,),
+) -> Decision:
+    validator = Validator(schemas.load(), RuleSet(rules))
+    zone = registry(agent(MIS, publish=OBJECTS, establishments=agents), ZONE.agents[MERLIN])
+    router = Router(zone, [EVERYTHING], TODAY)
+    return decide(read(body, MIS, None), router, index or LearnerIndex(), validator=validator)
+
+
+def add(more: str = "", local_id: str = "") -> bytes:
+    known_as = f"<LocalId>{local_id}</LocalId>" if local_id else ""
+    return event((PERSONAL, Action.ADD, personal(ALEX, f"{known_as}{NAME}{more}")))
+
+
+def judged(decision: Decision) -> Judged:
+    (found,) = decision.judged
+    return found
+
+
+def test_a_warning_does_not_keep_an_object_from_its_recipients() -> None:
+    decision = tell(add(f"<UPN>{WRONG_LETTER}</UPN>"))
+
+    assert set(delivered(decision)) == {MERLIN}
+    assert [(f.rule, f.severity, f.path) for f in judged(decision).findings] == [("upn-check-letter", "warn", "UPN")]
+
+
+def test_a_rule_that_a_zone_sets_to_refuse_refuses() -> None:
+    decision = refused(tell(add(f"<UPN>{WRONG_LETTER}</UPN>"), rules={"upn-check-letter": "refuse"}))
+
+    assert (decision.category, decision.code) == (1, 4)
+    assert "check letter" in decision.summary
+    assert WRONG_LETTER not in repr(decision)
+
+
+def test_a_rule_on_trial_stops_nothing_and_tells_what_it_would_have_stopped() -> None:
+    decision = tell(add(f"<UPN>{WRONG_LETTER}</UPN>"), rules={"upn-check-letter": "shadow"})
+
+    assert isinstance(decision, Accepted)
+    assert [f.severity for f in judged(decision).findings] == ["shadow"]
+
+
+def test_a_rule_that_is_off_finds_nothing() -> None:
+    assert judged(tell(add(f"<UPN>{WRONG_LETTER}</UPN>"), rules={"upn-check-letter": "off"})).findings == ()
+
+
+def test_a_code_that_an_open_list_lacks_is_a_warning() -> None:
+    found = judged(tell(add("<LearnerIdentity>MARTIAN</LearnerIdentity>"))).findings
+
+    assert [(f.rule, f.severity) for f in found] == [("unknown-code", "warn")]
+
+
+def test_what_the_schema_refuses_is_remembered_with_all_its_findings() -> None:
+    decision = refused(tell(add("<ULN>12</ULN><GiftedTalented>Perhaps</GiftedTalented>")))
+
+    assert [f.path for f in judged(decision).findings] == ["ULN", "GiftedTalented"]
+
+
+def test_nothing_is_asked_of_a_record_that_is_deleted() -> None:
+    body = event((PERSONAL, Action.DELETE, personal(ALEX, f"<UPN>{WRONG_LETTER}</UPN>")))
+
+    assert judged(tell(body)).findings == ()
+    assert judged(tell(body)).seen == frozenset({""})
+
+
+def test_a_change_tells_of_what_it_holds_only() -> None:
+    body = event((PERSONAL, Action.CHANGE, personal(ALEX, f"<UPN>{WRONG_LETTER}</UPN>")))
+
+    assert judged(tell(body)).seen == frozenset({"@RefId", "UPN"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("S-0001", "S-0001"), ("12/7", "12/7"), ("Zephyrine", ""), ("Ann 7", ""), ("7" * 65, "")]
+)
+def test_a_pupil_is_named_by_an_id_and_never_by_what_may_be_a_name(sent: str, kept: str) -> None:
+    assert judged(tell(add(f"<UPN>{WRONG_LETTER}</UPN>", local_id=sent))).local_id == kept
+
+
+def test_an_object_about_a_learner_is_known_by_the_learners_id() -> None:
+    index = LearnerIndex()
+    index.learners = {ALEX: Learner(ALEX, local_id="7-1", sources={PERSONAL: MIS})}
+    xml = (
+        f'<LearnerSchoolEnrolment RefId="{ENROLMENT}" LearnerPersonalRefId="{ALEX}" SchoolInfoRefId="{SCHOOL}" '
+        'MembershipType="C"><EntryDate>2026-09-01</EntryDate><NCYearGroupActual>7</NCYearGroupActual>'
+        "<ExitDate>2026-08-01</ExitDate></LearnerSchoolEnrolment>"
+    )
+
+    found = judged(tell(event(("LearnerSchoolEnrolment", Action.ADD, xml)), index))
+
+    assert (found.local_id, found.school, found.key) == ("7-1", LOCAL, ENROLMENT)
+    assert [f.rule for f in found.findings] == ["dates-in-order"]
+
+
+def test_of_an_agent_for_several_schools_the_learners_school_is_meant() -> None:
+    index = LearnerIndex()
+    index.learners = {ALEX: Learner(ALEX, enrolments={ENROLMENT: Enrolment("8209902")})}
+    body = add(f"<UPN>{WRONG_LETTER}</UPN>")
+
+    assert judged(tell(body, index, agents=("8209901", "8209902"))).school == "8209902"
+    assert judged(tell(body, agents=("8209901", "8209902"))).school == ""
+
+
+def test_a_key_that_is_none_is_not_repeated() -> None:
+    key = record_key(element('<LearnerPersonal RefId="Zephyrine"/>'), PERSONAL)
+
+    assert "Zephyrine" not in key
+    assert key == record_key(element('<LearnerPersonal RefId=" Zephyrine "/>'), PERSONAL)
+
+
+def test_an_object_without_a_ref_id_is_known_by_its_keys() -> None:
+    summary = etree.fromstring(instance("LearnerAttendanceSummary.minimal"))
+
+    assert record_key(summary, "LearnerAttendanceSummary").count("|") == 4
+
+
+# --- what rules may ask the zone --------------------------------------------------------------------------------------
+
+
+def test_a_learner_counts_as_known_once_its_own_object_came() -> None:
+    index = LearnerIndex()
+    index.learners = {ALEX: Learner(ALEX, sources={"LearnerSchoolEnrolment": MIS})}
+    facts = KnownFacts(TODAY, index, ALEX)
+
+    assert facts.is_known(PERSONAL, ALEX) is False
+    index.learners[ALEX] = replace(index.learners[ALEX], sources={PERSONAL: MIS})
+    assert facts.is_known(PERSONAL, ALEX) is True
+
+
+@pytest.mark.parametrize(("kind", "ref"), [(PERSONAL, BILLIE), ("SchoolInfo", SCHOOL)])
+def test_of_others_the_zone_cannot_tell_since_their_order_is_not_kept(kind: str, ref: str) -> None:
+    assert KnownFacts(TODAY, LearnerIndex(), ALEX).is_known(kind, ref) is None
+
+
+def test_main_enrolments_are_those_that_last() -> None:
+    index = LearnerIndex()
+    ended = date(2026, 7, 22)
+    index.learners = {
+        ALEX: Learner(
+            ALEX,
+            enrolments={
+                ENROLMENT: Enrolment(LOCAL, main=True),
+                OTHER_ENROLMENT: Enrolment(LOCAL, exit=ended, main=True),
+                SCHOOL: Enrolment(LOCAL),
+            },
+        )
+    }
+
+    assert KnownFacts(TODAY, index, ALEX).main_enrolments(ALEX) == {ENROLMENT}
+    assert KnownFacts(TODAY, index, ALEX).main_enrolments(BILLIE) == frozenset()
+
+
+# --- editions and namespaces ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "is_fine"), [("2.0r1", False), ("2.1", False), ("2.3", False), (VERSION, True)])
+def test_a_message_is_judged_by_the_edition_of_its_version(version: str, *, is_fine: bool) -> None:
+    xml = instance("WorkforceContract").replace(f' xmlns="{NS[1:-1]}"', "", 1)
+    body = build_event(header(), (("WorkforceContract", Action.ADD, xml.encode()),), version)
+
+    decision = tell(body)
+
+    assert isinstance(decision, Accepted) is is_fine
+    if not is_fine:
+        assert 'Version="2.4"' in refused(decision).summary
+
+
+@pytest.mark.parametrize("name", ["LearnerLookedAfter", "LearnerEducationPlan", "LearnerTransfer"])
+def test_objects_of_our_own_arrive_in_their_own_namespace(name: str) -> None:
+    body = event((name, Action.ADD, instance(name)))
+
+    (got,) = delivered(tell(body)).values()
+
+    assert f'<{name} xmlns="urn:sifzone:looked-after:1.0" '.encode() in got
+    assert got.count(b"urn:sifzone:looked-after:1.0") == 1
+
+
+def test_an_object_in_the_namespace_of_another_is_refused_by_name() -> None:
+    xml = f'<LearnerPersonal xmlns="urn:sifzone:looked-after:1.0" RefId="{ALEX}"/>'
+
+    decision = refused(tell(event((PERSONAL, Action.ADD, xml))))
+
+    assert "another namespace" in decision.summary
+    assert NS[1:-1] in decision.summary
+
+
+@pytest.mark.parametrize("name", ["AssessmentResponseComponent", "AssessmentResponseComponentGroup"])
+def test_an_object_without_events_is_not_published(name: str) -> None:
+    xml = instance(name).replace(f' xmlns="{NS[1:-1]}"', "", 1)
+
+    decision = refused(tell(event((name, Action.ADD, xml))))
+
+    assert (decision.category, decision.code) == (9, 3)
+    assert "no events" in decision.summary
+
+
+# --- a zone's own settings --------------------------------------------------------------------------------------------
+
+ZONE_FILE = 'id = "quarrington"\n[agents.mis-8209901]\nname = "MIS"\npublish = ["LearnerPersonal"]\n'
+
+
+def folder_with(tmp_path: Path, more: str = "", codes: str = "") -> Path:
+    (tmp_path / "zone.toml").write_text(f"{more}\n{ZONE_FILE}" if "[" not in more else f"{ZONE_FILE}\n{more}")
+    if codes:
+        (tmp_path / "codes").mkdir()
+        (tmp_path / "codes" / "own.toml").write_text(codes)
+    return tmp_path
+
+
+def checked(folder: Path, xml: str) -> list[tuple[str, str]]:
+    loaded = EventObject(PERSONAL, Action.ADD, element(xml))
+    facts = KnownFacts(TODAY, LearnerIndex(), "")
+    return [(f.rule, f.severity) for f in load_zone(folder).validator.check(loaded, "1.3", facts)]
+
+
+def test_a_zone_sets_what_rules_do(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, '[rules]\nupn-check-letter = "refuse"')
+
+    assert checked(folder, personal(ALEX, f"{NAME}<UPN>{WRONG_LETTER}</UPN>")) == [("upn-check-letter", "refuse")]
+
+
+def test_a_zone_adds_codes_of_its_own(tmp_path: Path) -> None:
+    xml = personal(ALEX, f"{NAME}<FamilyStructure>KIN</FamilyStructure>")
+
+    assert checked(folder_with(tmp_path), xml) == [("unknown-code", "refuse")]
+    assert checked(folder_with(tmp_path, codes='[FamilyStructure.codes]\nKIN = "With kin"'), xml) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "codes", "says"),
+    [
+        pytest.param('[rules]\nupn-check-leter = "warn"', "", "did you mean upn-check-letter?", id="rule"),
+        pytest.param('[rules]\nupn-check-letter = "maybe"', "", "rules.upn-check-letter", id="setting"),
+        pytest.param('schemas = "official"', "", "official", id="no-schemas"),
+        pytest.param("", '[FamilyStucture.codes]\nX = "Y"', "did you mean FamilyStructure?", id="list"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_nearest_right_one(
+    more: str, codes: str, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_zone(folder_with(tmp_path, more, codes))
+
+    assert says in str(caught.value)
+
+
+# --- objects about people of any kind, and about several learners -----------------------------------------------------
+
+PICTURE = "PersonPicture"
+
+
+def picture(person: str) -> bytes:
+    xml = instance(PICTURE).replace(f' xmlns="{NS[1:-1]}"', "", 1)
+    old = etree.fromstring(instance(PICTURE)).get("PersonRefId", "")
+    return event((PICTURE, Action.ADD, xml.replace(old, person)))
+
+
+def gets(body: bytes, scope: str, index: LearnerIndex) -> bool:
+    shared = replace(EVERYTHING, scope=type(EVERYTHING.scope)(scope))
+    decision = decide(read(body, MIS, None), Router(ZONE, [shared], TODAY), index)
+    return AgentId(MERLIN) in delivered(decision)
+
+
+def enrolled(*refs: str) -> LearnerIndex:
+    index = LearnerIndex()
+    index.learners = {ref: Learner(ref, enrolments={ENROLMENT: Enrolment(LOCAL)}) for ref in refs}
+    return index
+
+
+def test_the_picture_of_a_learner_goes_where_the_learner_is_in_scope() -> None:
+    assert gets(picture(ALEX), "enrolled", enrolled(ALEX))
+    assert not gets(picture(ALEX), "looked-after", enrolled(ALEX))
+
+
+def test_the_picture_of_a_contact_goes_where_one_of_the_learners_is_in_scope() -> None:
+    index = enrolled(ALEX)
+    index.contacts = {BILLIE: frozenset({ALEX})}
+
+    assert gets(picture(BILLIE), "enrolled", index)
+    assert not gets(picture(BILLIE), "looked-after", index)
+
+
+def test_the_picture_of_somebody_not_known_is_in_no_scope_but_all() -> None:
+    assert not gets(picture(BILLIE), "enrolled", enrolled(ALEX))
+    assert gets(picture(BILLIE), "all", enrolled(ALEX))
+
+
+def incident(*learners: str) -> bytes:
+    xml = instance("LearnerBehaviourIncident").replace(f' xmlns="{NS[1:-1]}"', "", 1)
+    root = element(xml)
+    people = root.find(f"{NS}Participants/{NS}Learners")
+    assert people is not None
+    first = people[0]
+    for ref in learners:
+        member = etree.fromstring(etree.tostring(first))
+        member.set("LearnerPersonalRefId", ref)
+        people.append(member)
+    people.remove(first)
+    text = etree.tostring(root, encoding="unicode").replace(f' xmlns="{NS[1:-1]}"', "", 1)
+    return event(("LearnerBehaviourIncident", Action.ADD, text))
+
+
+def test_an_incident_goes_where_one_of_its_learners_is_in_scope_without_the_others() -> None:
+    shared = replace(EVERYTHING, scope=type(EVERYTHING.scope)("enrolled"))
+    decision = decide(read(incident(ALEX, BILLIE), MIS, None), Router(ZONE, [shared], TODAY), enrolled(ALEX))
+
+    body = delivered(decision)[MERLIN]
+    assert ALEX.encode() in body
+    assert BILLIE.encode() not in body
+
+
+def test_an_incident_none_of_whose_learners_is_in_scope_stays() -> None:
+    assert not gets(incident(ALEX, BILLIE), "enrolled", LearnerIndex())
+
+
+def test_a_shielded_learner_is_cut_out_of_an_incident_and_keeps_back_one_of_their_own() -> None:
+    index = enrolled(ALEX, BILLIE)
+    index.learners[BILLIE] = replace(index.learners[BILLIE], shielded=True)
+
+    decision = decide(read(incident(ALEX, BILLIE), MIS, None), Router(ZONE, [EVERYTHING], TODAY), index)
+    assert BILLIE.encode() not in delivered(decision)[MERLIN]
+    assert not gets(incident(BILLIE), "all", index)
+
+
+def test_every_kind_of_refusal_tells_data_quality_at_most_what_it_tells_the_sender() -> None:
+    decision = tell(add("<ULN>12</ULN>"))
+
+    assert isinstance(decision, Refusal)
+    assert all(finding in decision.findings for finding in judged(decision).findings)
+    assert accepted(tell(add())).judged[0].findings == ()
