@@ -11,9 +11,10 @@ from typing import BinaryIO, Final, cast
 from lxml import etree
 
 from broker.protocol.documents import (
-    MAX_MESSAGE_BYTES,
     MAX_PROLOG_BYTES,
     PARSING,
+    Meter,
+    check_around,
     check_start,
     not_well_formed,
     root_begins,
@@ -25,7 +26,7 @@ _NS: Final = f"{{{NAMESPACE}}}"
 _MESSAGE: Final = _NS + "SIF_Message"
 _EVENT_OBJECT: Final = _NS + "SIF_EventObject"
 _DATA: Final = frozenset({_NS + "SIF_ObjectData", _NS + "SIF_Example"})
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 64 * 1024
 _ACTIONS: Final = {action.value: action for action in Action}
 
 
@@ -64,7 +65,7 @@ def objects_in(path: Path, is_object: Callable[[str], bool], read: Callable[[int
                 read(len(chunk))
                 parser.feed(chunk)
                 yield from walk.take(parser)
-                walk.check_size(len(chunk))
+                walk.held.count(chunk)
             parser.close()
             yield from walk.take(parser)
         except etree.XMLSyntaxError as error:
@@ -92,25 +93,17 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 class _Walk:
-    """Follows the parser from element to element, and drops what is done with."""
+    """Follows the parser from element to element, and drops what is done with.
+
+    Attributes:
+        held: What came since something was last dropped.
+    """
 
     def __init__(self, is_object: Callable[[str], bool]) -> None:
         self._is_object = is_object
         self._open: list[etree._Element] = []
         self._object: etree._Element | None = None
-        self._size = 0
-
-    def check_size(self, more: int) -> None:
-        """Count the bytes that came while the same object was open.
-
-        Raises:
-            NotWellFormed: It is larger than a message may be.
-        """
-        self._size = self._size + more if self._object is not None else 0
-        if self._size > MAX_MESSAGE_BYTES:
-            raise NotWellFormed(
-                f"an object has more than the {MAX_MESSAGE_BYTES:,} bytes of a message: send less in one"
-            )
+        self.held = Meter("an object")
 
     def take(self, parser: etree.XMLPullParser) -> Iterator[FoundObject]:
         """Yield the objects that have ended since the last call."""
@@ -119,14 +112,18 @@ class _Walk:
             if kind == "start":
                 if self._object is None and self._is_place_of_object(element):
                     self._object = element
+                if self._object is None:
+                    check_around(element)
+                    _drop_before(element)
                 self._open.append(element)
                 continue
             self._open.pop()
             if element is self._object:
                 yield self._found(element)
-                self._object, self._size = None, 0
+                self._object = None
             if self._object is None:
                 _drop(element)
+                self.held.freed()
 
     def _is_place_of_object(self, element: etree._Element) -> bool:
         if element.tag == _MESSAGE:
@@ -149,9 +146,15 @@ class _Walk:
 
 def _drop(element: etree._Element) -> None:
     """Free an element that has ended, and what came before it; its parent is still being read."""
+    element.clear()
+    _drop_before(element)
+
+
+def _drop_before(element: etree._Element) -> None:
+    """Free what came before an element in its parent, texts included."""
     parent = element.getparent()
     if parent is None:
         return
-    element.clear()
+    parent.text = None
     while parent[0] is not element:
         del parent[0]

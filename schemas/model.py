@@ -162,7 +162,8 @@ class CodeList:
     def __contains__(self, code: object) -> bool:
         if code in self.labels:
             return True
-        return self.pattern is not None and isinstance(code, str) and self.pattern.fullmatch(code) is not None
+        pattern = self.pattern
+        return pattern is not None and isinstance(code, str) and pattern.fullmatch(code) is not None
 
     def nearest(self, code: str) -> str | None:
         """Return the code most like *code*, or None when none is; a different case is nearest of all."""

@@ -156,7 +156,9 @@ def object_note(declaration: etree._Element) -> ObjectNote:
     if note is None:
         raise BadSchema(f"element {declaration.get('name')} is global but has no z:object note: say what its key is")
     keys = tuple(note.get("key", "").split())
-    return ObjectNote(keys, note.get("learner"), note.get("person"), declaration.get(Z + "since", ""), note.get("events", ""))
+    return ObjectNote(
+        keys, note.get("learner"), note.get("person"), declaration.get(Z + "since", ""), note.get("events", "")
+    )
 
 
 def _make_object_partial(declaration: etree._Element) -> list[etree._Element]:

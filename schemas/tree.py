@@ -188,8 +188,9 @@ class TreeReader:
         own = self._complex(step, path)
         kept = {node.name: node for node in (*below.attributes, *own.attributes)}
         restricts = step.tag == XS + "restriction" and derivation.tag == XS + "complexContent"
+        mixed = own.text.type == _ANY or derivation.get("mixed") in ("true", "1")
         return self._holding(
-            _Content(own.text if own.text.type == _ANY else below.text, tuple(kept.values())),
+            _Content(_Text(_ANY) if mixed else below.text, tuple(kept.values())),
             own.elements if restricts else below.elements + own.elements,
             ordered=own.ordered if restricts else below.ordered and own.ordered,
         )
@@ -202,7 +203,7 @@ class TreeReader:
             known = merged.get(node.name)
             if known is not None:
                 ordered = False
-                node = replace(known, mandatory=known.mandatory or node.mandatory, repeatable=True)  # noqa: PLW2901
+                node = replace(known, mandatory=known.mandatory or node.mandatory, repeatable=True)
             merged[node.name] = node
         return replace(content, elements=tuple(merged.values()), ordered=ordered)
 

@@ -12,6 +12,13 @@ from lxml import etree
 from broker.protocol.errors import NotWellFormed
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+MAX_MARKS: Final = 200_000
+"""Most ``<`` and ``=`` in a message, or in one object of a file: one for each tag, attribute and comment at the least.
+
+Each may cost libxml2 290 bytes, a hundred times what it has on the wire: 8 MiB of them would take 400 MB.
+"""
+MAX_AROUND: Final = 256
+"""Most attributes, and as many namespaces, of an element that stays open while others are read and freed."""
 MAX_PROLOG_BYTES: Final = 64 * 1024
 """Most that may come before the root element of a document that is read piece by piece."""
 _ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
@@ -43,7 +50,7 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
         limit: Most bytes that are looked at.
 
     Raises:
-        NotWellFormed: Too large, not UTF-8, has a DOCTYPE, or is no XML; names the line.
+        NotWellFormed: Too large, too many elements, not UTF-8, has a DOCTYPE, or is no XML; names the line.
     """
     if len(body) > limit:
         raise NotWellFormed(
@@ -51,6 +58,8 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
             "send fewer or smaller objects"
         )
     check_start(body)
+    if len(body) > MAX_MARKS and marks(body) > MAX_MARKS:  # a shorter one cannot have so many
+        raise NotWellFormed(_too_many("the message"))
     try:
         return etree.fromstring(body, _parser)
     except etree.XMLSyntaxError as error:
@@ -70,8 +79,71 @@ def check_start(body: bytes) -> None:
         raise NotWellFormed(
             "the XML declaration names another encoding than UTF-8: send UTF-8 and say so, or nothing", 1
         )
-    if b"<!DOCTYPE" in body and _DOCTYPE.match(body) is not None:
+    if has_doctype(body):
         raise NotWellFormed("the message has a DOCTYPE, which the zone never reads: leave it out")
+
+
+def marks(data: bytes) -> int:
+    """Return how many ``<`` and ``=`` there are: an upper bound of its elements, attributes and namespaces."""
+    return data.count(b"<") + data.count(b"=")
+
+
+class Meter:
+    """Bounds what is held of a document that is read piece by piece: what came since something was last freed.
+
+    Args:
+        what: What is freed when it has been read, for example "an object".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._marks = self._bytes = 0
+        self._freed = False
+
+    def freed(self) -> None:
+        """Note that an element has ended and was freed."""
+        self._freed = True
+
+    def count(self, piece: bytes) -> None:
+        """Count a piece that the parser was fed, after what ended in it was freed.
+
+        Raises:
+            NotWellFormed: More is held than any object needs.
+        """
+        if self._freed:
+            self._marks = self._bytes = 0
+            self._freed = False
+        self._marks += marks(piece)
+        self._bytes += len(piece)
+        if self._bytes > MAX_MESSAGE_BYTES:
+            raise NotWellFormed(
+                f"{self._what} has more than the {MAX_MESSAGE_BYTES:,} bytes of a message: send less in one"
+            )
+        if self._marks > MAX_MARKS:
+            raise NotWellFormed(_too_many(self._what))
+
+
+def check_around(element: etree._Element) -> None:
+    """Return when an element around objects, which stays open while they are read, is no heavier than one needs be.
+
+    Raises:
+        NotWellFormed: It has more attributes or namespaces than MAX_AROUND, those of its own parents included.
+    """
+    if len(element.attrib) > MAX_AROUND or len(element.nsmap) > MAX_AROUND:
+        raise NotWellFormed(
+            f"an element around others has more than {MAX_AROUND} attributes or namespaces: "
+            "check the system that wrote it",
+            element.sourceline or 0,
+        )
+
+
+def _too_many(what: str) -> str:
+    return f"{what} has more than {MAX_MARKS:,} tags and attributes: send fewer or smaller objects"
+
+
+def has_doctype(start: bytes) -> bool:
+    """Tell whether a document, or its beginning, has a DOCTYPE."""
+    return b"<!DOCTYPE" in start and _DOCTYPE.match(start) is not None
 
 
 def root_begins(start: bytes) -> bool:
@@ -98,6 +170,11 @@ def not_well_formed(error: etree.XMLSyntaxError) -> NotWellFormed:
         etree.ErrorTypes.ERR_TAG_NAME_MISMATCH: "an end tag that does not match its start tag",
         etree.ErrorTypes.ERR_TAG_NOT_FINISHED: "a tag that is not closed; the document may be cut short",
         etree.ErrorTypes.ERR_GT_REQUIRED: "a tag that is not closed; the document may be cut short",
+        etree.ErrorTypes.ERR_NAME_TOO_LONG: "a name of more than 50,000 characters",
+        etree.ErrorTypes.ERR_ATTRIBUTE_REDEFINED: "an attribute twice in one tag",
+        etree.ErrorTypes.NS_ERR_ATTRIBUTE_REDEFINED: "an attribute twice in one tag",
+        etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE: "a prefix that no xmlns declares",
+        etree.ErrorTypes.NS_ERR_XML_NAMESPACE: "an xmlns that XML reserves or does not allow",
         etree.ErrorTypes.ERR_DOCUMENT_EMPTY: "no XML at all",
         etree.ErrorTypes.ERR_DOCUMENT_END: "more after the end of the root element, or nothing",
     }
