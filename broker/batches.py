@@ -89,7 +89,14 @@ def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
     for found in judged.findings:
         flaws.setdefault((found.path, found.rule), FlawRow(found.path, found.rule, found.severity, found.message))
     return JudgedRow(
-        source, judged.object_type, judged.key, judged.school, judged.local_id, judged.seen, tuple(flaws.values())
+        source,
+        judged.object_type,
+        judged.key,
+        judged.school,
+        judged.local_id,
+        judged.seen,
+        tuple(flaws.values()),
+        judged.complete,
     )
 
 

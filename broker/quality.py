@@ -37,6 +37,7 @@ class Judged:
         local_id: Id in the school's own system of the learner it is about, or of the record itself; empty when unknown.
         seen: Names of the top-level elements and attributes that were there to be judged; ``{""}`` for all of it.
         findings: What was found, whatever the severity.
+        complete: Whether rules and open code lists were asked, too; they are not where the schema refuses.
     """
 
     object_type: str
@@ -45,6 +46,7 @@ class Judged:
     local_id: str
     seen: frozenset[str]
     findings: tuple[Finding, ...]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def judged(
         _local_id(event, learner) if findings else "",
         _seen(event),
         findings,
+        not any(finding.severity == "refuse" for finding in findings),
     )
 
 

@@ -34,6 +34,8 @@ from broker.settings import load_zone
 from broker.validation import Validator, load_validator, shipped
 from schemas import Edition, Node, SchemaSet
 from schemas.difference import differences
+from schemas.rules import RULES
+from schemas.rules import RULES
 from schemas.samples import sample_document
 
 app = typer.Typer(
@@ -116,6 +118,32 @@ def codes_(
         table.add_row(code, label)
     if found.pattern is not None:
         table.add_row(found.pattern.pattern, "any code of this form")
+    console.print(table)
+
+
+@app.command(epilog="Examples:  sifzone schema rules   ·   sifzone schema rules --zone my-zone")
+def rules(zone: ZoneOption = None, as_json: AsJson = False) -> None:
+    """List the rules beyond the schemas, and what each does: refuse, warn, shadow (only counts) or off."""
+    settings = _validator(zone).rules.settings
+    if as_json:
+        print_json([{"rule": r.name, "does": settings[r.name], "title": r.title, "why": r.why} for r in RULES])
+        return
+    table = Table("Rule", "Does", "What it looks at", "Why")
+    for rule in RULES:
+        table.add_row(rule.name, settings[rule.name], rule.title, rule.why)
+    console.print(table)
+
+
+@app.command(epilog="Examples:  sifzone schema rules   ·   sifzone schema rules --zone my-zone")
+def rules(zone: ZoneOption = None, as_json: AsJson = False) -> None:
+    """List the rules beyond the schemas, and what each does: refuse, warn, shadow (only counts) or off."""
+    settings = _validator(zone).rules.settings
+    if as_json:
+        print_json([{"rule": r.name, "does": settings[r.name], "title": r.title, "why": r.why} for r in RULES])
+        return
+    table = Table("Rule", "Does", "What it looks at", "Why")
+    for rule in RULES:
+        table.add_row(rule.name, settings[rule.name], rule.title, rule.why)
     console.print(table)
 
 

@@ -92,9 +92,11 @@ def shipped() -> CodeLists:
 
 def _entries(folder: Traversable) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """Yield name, table and file of each list in a folder's files, in order of file name."""
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if not file.name.endswith(".toml"):
-            continue
+    try:
+        found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
+    except OSError as error:
+        raise BadCodeList(f"{folder}: cannot be read ({error.strerror}): name a folder that can") from error
+    for file in found:
         try:
             tables = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -111,9 +113,11 @@ def _with_codes(code_list: CodeList, entry: object, where: str) -> CodeList:
             f"{where}: [{code_list.name}] may hold nothing but codes: write them in a table [{code_list.name}.codes]"
         )
     for code, label in added.items():
-        if not code or code != " ".join(code.split()) or len(code) > _MAX_CODE:
+        # what cannot be printed XML may not hold, and nobody could type
+        if not code or code != " ".join(code.split()) or not code.isprintable() or len(code) > _MAX_CODE:
             raise BadCodeList(
-                f"{where}: a code of {code_list.name} is empty, padded, or longer than {_MAX_CODE} letters"
+                f"{where}: a code of {code_list.name} is empty, padded, not printable, "
+                f"or longer than {_MAX_CODE} letters"
             )
         if not isinstance(label, str) or not label.strip() or len(label) > _MAX_LABEL:
             raise BadCodeList(

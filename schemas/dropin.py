@@ -4,10 +4,14 @@ What the official files do not say of an object (labels, code lists, what it ref
 No file outside of the folder is opened, and no connection.
 """
 
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import xmlschema
 from lxml import etree
@@ -15,17 +19,22 @@ from lxml import etree
 from schemas import source
 from schemas.codelists import CodeLists
 from schemas.editions import Edition
-from schemas.explain import MAX_FINDINGS, Explainer
+from schemas.explain import MAX_FINDINGS, Explainer, with_bare_moments
 from schemas.family import OwnFamily
 from schemas.model import BadSchema, Finding, Node, line_of
 from schemas.source import XS, ObjectNote
-from schemas.tree import enriched
+from schemas.tree import TreeReader, UnreadableSchema, enriched
 from schemas.values import Values
 from schemas.variant import Variant
 
 _ENVELOPE: Final = "SIF_Message.xsd"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
+_XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _MAX_FILES: Final = 500
+_ALIKE: Final = ("targetNamespace", "elementFormDefault", "attributeFormDefault")
+_GROUPS: Final = (XS + "sequence", XS + "choice", XS + "all")
+_OPAQUE: Final = (XS + "any", XS + "group")
+_REFERENCES: Final = ("type", "base", "ref", "memberTypes", "itemType")
 
 
 class OfficialFamily:
@@ -43,20 +52,22 @@ class OfficialFamily:
     def __init__(self, folder: Path, ours: OwnFamily, code_lists: CodeLists) -> None:
         self.namespace = ours.namespace
         self._ours = ours
-        document = read(folder, ours.namespace)
-        part = deepcopy(document)
-        source.make_optional(part)
-        only = frozenset(ours.newest.declarations)
-        self.newest = Variant(document, self._enrich, only)
-        self._partial = Variant(part, self._enrich, only)
+        joined = read(folder, ours.namespace)
+        objects = frozenset(ours.newest.declarations)
+        self.newest = Variant(joined.schema, self._enrich, objects)
         if not self.newest.declarations:
             raise BadSchema(
                 f"{folder}: the schema declares no object that sifzone knows: give SIF UK's SIF_Message.xsd"
             )
-        self.values = Values(document)
+        part = _reachable(joined.schema, objects)
+        self._partial = Variant(_made_optional(part), self._enrich, objects)
+        # what is wrong with it is said now, not at the first message
+        _compile(self.newest, joined, "is no valid schema")
+        _compile(self._partial, joined, "is no valid schema where all elements are optional, as in a Change")
+        self.values = Values(part)
         self._explainer = Explainer(self.namespace, self.values, code_lists)
-        self._second: dict[bool, xmlschema.XMLSchema10] = {}
-        _ = self.newest.compiled, self._partial.compiled  # what is wrong with it is said now, not at the first message
+        self._free = _read_trees(self.newest, joined)
+        self._second: dict[bool, xmlschema.XMLSchema10 | None] = {}
 
     def tree(self, name: str, edition: Edition) -> Node | None:  # noqa: ARG002  # one for all editions
         """Return the structure of an object; None where the official files have none of it."""
@@ -72,21 +83,24 @@ class OfficialFamily:
         The schema may say what our own walk does not know; then xmlschema says where it sees a fault.
         """
         form = self._partial if partial else self.newest
-        return self._explainer.explain(element, form.nodes(name)) or self._second_opinion(element, partial=partial)
+        free = self._free[name]
+        walked = _without_free_attributes(element, form.nodes(name), free) if free else element
+        found = self._explainer.explain(walked, form.nodes(name))
+        # the second opinion costs seconds when it is first asked: not for blanks around a date
+        if found or form.compiled(with_bare_moments(element, form.nodes(name))):
+            return found
+        return self._second_opinion(element, partial=partial)
 
     def _second_opinion(self, element: etree._Element, *, partial: bool) -> tuple[Finding, ...]:
-        found: list[Finding] = []
+        if partial not in self._second:
+            self._second[partial] = _second_engine((self._partial if partial else self.newest).document)
+        engine = self._second[partial]
+        if engine is None:
+            return ()
         try:
-            if partial not in self._second:
-                document = (self._partial if partial else self.newest).document
-                self._second[partial] = xmlschema.XMLSchema10(_without_imports(document), allow="none")
-            for error in self._second[partial].iter_errors(element):
-                found.append(_said(error, element))
-                if len(found) == MAX_FINDINGS:
-                    break
-        except Exception:  # noqa: BLE001, S110  # it raises all kinds on hostile texts; that it is refused stands
-            pass
-        return tuple(found)
+            return tuple(_said(error, element) for error in islice(engine.iter_errors(element), MAX_FINDINGS))
+        except Exception:  # noqa: BLE001  # it raises all kinds on hostile texts; that the object is refused stands
+            return ()
 
     def note(self, name: str) -> ObjectNote:
         """Return what is known of an object beside its structure."""
@@ -96,35 +110,66 @@ class OfficialFamily:
         return enriched(tree, self._ours.newest.nodes(name))
 
 
-def read(folder: Path, namespace: str) -> etree._Element:
-    """Join SIF_Message.xsd and what it includes into one xs:schema element whose imports open no file.
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several schema files as one document.
+
+    Attributes:
+        schema: The xs:schema element; its imports open no file.
+        places: The file and line that a line of it is from, for whoever is to mend the file.
+    """
+
+    schema: etree._Element
+    places: Mapping[int, tuple[Path, int]] = field(repr=False)
+
+    def place(self, line: int) -> str:
+        """Return where a line of the schema is from, in words."""
+        if line not in self.places:
+            return str(next(iter(self.places.values()))[0])
+        path, number = self.places[line]
+        return f"{path}, line {number}"
+
+
+def read(folder: Path, namespace: str) -> Joined:
+    """Join SIF_Message.xsd and what it includes into one schema.
+
+    Notes are left out: they are written for people, and are no ends of our sentences.
 
     Raises:
         BadSchema: A file is missing, cannot be read, or is of another namespace.
     """
-    documents = _included(folder)
+    documents = _included(folder, namespace)
     first = next(iter(documents.values()))
-    if first.get("targetNamespace") != namespace:
-        other = first.get("targetNamespace")
-        raise BadSchema(f"{folder}: the schema is of the namespace {other}: give that of SIF UK 1.x, {namespace}")
     nsmap: dict[str | None, str] = {}
-    imports: dict[str, etree._Element] = {}
     for path, root in documents.items():
         for prefix, uri in root.nsmap.items():
             if nsmap.setdefault(prefix, uri) != uri:
-                raise BadSchema(f"{path}: the prefix {prefix} means another namespace than in the files before it")
-        imports |= {each.get("namespace", ""): each for each in root.iterfind(XS + "import")}
-    if imports.keys() - {_XML}:
-        raise BadSchema(f"{folder}: the schema imports {sorted(imports.keys() - {_XML})}: only {_XML} can be supplied")
+                raise BadSchema(
+                    f"{path}: the prefix {prefix or '(none)'} means another namespace than in the files before it: "
+                    "use the same prefixes in each"
+                )
+        for name in _ALIKE:
+            if root.get(name) != first.get(name):
+                raise BadSchema(f"{path}: its {name} is not that of {next(iter(documents))}: set the same in each file")
     settings = {str(name): str(value) for name, value in first.items()}
     joined = etree.Element(XS + "schema", {"blockDefault": "#all", **settings}, nsmap)  # type: ignore[arg-type]  # a key is None where there is no prefix
-    if imports:
-        etree.SubElement(joined, XS + "import", {"namespace": _XML, "schemaLocation": "xml.xsd"})
-    for root in documents.values():
-        joined.extend(child for child in root if child.tag not in (XS + "include", XS + "import", XS + "annotation"))
-    _name_inner_types(joined)
+    paths: list[Path] = []
+    if any(root.find(XS + "import") is not None for root in documents.values()):
+        etree.SubElement(joined, XS + "import", {"namespace": _XML, "schemaLocation": "xml.xsd"}).tail = "\n"
+        paths.append(next(iter(documents)))
+    for path, root in documents.items():
+        parts = [child for child in root if child.tag not in (XS + "include", XS + "import")]
+        parts += _named_inner_types(root, joined, start=len(paths))
+        joined.extend(parts)
+        joined[-1].tail = "\n"
+        paths += [path] * len(parts)
     # parsed anew, since only a document's own parser is asked for what it imports
-    return etree.fromstring(etree.tostring(joined), _parser(_OnlyXml()))
+    schema = etree.fromstring(etree.tostring(joined), _parser(_OnlyXml()))
+    places: dict[int, tuple[Path, int]] = {}
+    for before, after, path in zip(joined, schema, paths, strict=True):
+        for was, now in zip(before.iter(), after.iter(), strict=True):
+            places.setdefault(line_of(now), (path, line_of(was)))
+    return Joined(schema, places)
 
 
 class _OnlyXml(etree.Resolver):
@@ -143,65 +188,198 @@ def _parser(resolver: etree.Resolver | None = None) -> etree.XMLParser:
     return parser
 
 
-def _included(folder: Path) -> dict[Path, etree._Element]:
+def _included(folder: Path, namespace: str) -> dict[Path, etree._Element]:
     """Return the root of each file of the schema by path, the envelope first."""
     top = folder.resolve()
-    pending = [_first(top)]
+    pending = [(_first(top), f"in {folder}")]
     found: dict[Path, etree._Element] = {}
     while pending:
-        path = pending.pop(0)
+        path, why = pending.pop(0)
+        path = path.resolve()
         if path in found:
             continue
-        if not path.is_relative_to(top) or len(found) == _MAX_FILES:
-            raise BadSchema(f"{path}: is included but not in the folder {folder}, or one too many: put all files there")
-        found[path] = _parsed(path)
-        if found[path].find(XS + "redefine") is not None:
-            raise BadSchema(f"{path}: redefines another file, which cannot be used here: give the files without that")
-        pending += [
-            (path.parent / include.get("schemaLocation", "")).resolve()
-            for include in found[path].iterfind(XS + "include")
-        ]
+        if not path.is_relative_to(top):
+            raise BadSchema(f"{path}: is {why} but outside of the folder {folder}: put all files there")
+        if len(found) == _MAX_FILES:
+            raise BadSchema(f"{folder}: the schema has more than {_MAX_FILES} files: join some of them")
+        root = found[path] = _parsed(path, why)
+        _check_root(path, root, namespace)
+        for include in root.iterfind(XS + "include"):
+            location = include.get("schemaLocation", "")
+            where = f"included by {path}, line {include.sourceline},"
+            if urlsplit(location).scheme or location.startswith("//"):
+                raise BadSchema(f"{location[:200]}: is {where} but not in the folder {folder}: put the file there")
+            pending.append((path.parent / location, where))
     return found
 
 
 def _first(folder: Path) -> Path:
-    if (folder / _ENVELOPE).is_file():
+    if not folder.is_dir():
+        raise BadSchema(f"{folder}: there is no such folder: make it, and put SIF UK's {_ENVELOPE} there")
+    if (folder / _ENVELOPE).exists():
         return folder / _ENVELOPE
     candidates = sorted(folder.glob("*.xsd"))
-    if len(candidates) != 1:
-        raise BadSchema(f"{folder}: has no {_ENVELOPE}, and not just one .xsd either: put SIF UK's {_ENVELOPE} there")
+    if not candidates:
+        raise BadSchema(f"{folder}: has no .xsd file: put SIF UK's {_ENVELOPE} there")
+    if len(candidates) > 1:
+        names = ", ".join(path.name for path in candidates[:5])
+        raise BadSchema(f"{folder}: has several .xsd files ({names}) but no {_ENVELOPE}: name the one to start from so")
     return candidates[0]
 
 
-def _parsed(path: Path) -> etree._Element:
+def _parsed(path: Path, why: str) -> etree._Element:
+    if not path.is_file():  # a pipe would be waited for
+        raise BadSchema(f"{path}: there is no such file, and it is {why}: put it there")
     try:
         root = etree.fromstring(path.read_bytes(), _parser())
     except OSError as error:
-        raise BadSchema(f"{path}: cannot be read ({error.strerror}): the schema includes it") from error
+        raise BadSchema(f"{path}: cannot be read ({error.strerror}), and is {why}: let the zone read it") from error
     except etree.XMLSyntaxError as error:
-        raise BadSchema(f"{path}, line {error.lineno}: is not well-formed XML") from error
+        said = error.msg.partition(", line")[0] if error.msg else "it is empty"
+        raise BadSchema(f"{path}, line {error.lineno}: is not well-formed XML ({said}): get the file anew") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise BadSchema(f"{path}: has a DOCTYPE: remove it")
-    if root.tag != XS + "schema":
-        raise BadSchema(f"{path}: is no XML Schema: its root is not xs:schema")
     return root
 
 
-def _name_inner_types(schema: etree._Element) -> None:
-    """Give simple types that stand inside an element or attribute a name, so that texts can be judged by them alone."""
+def _check_root(path: Path, root: etree._Element, namespace: str) -> None:
+    """Return when a file is a schema of the namespace that asks for no other."""
+    if root.tag != XS + "schema":
+        raise BadSchema(f"{path}: is no XML Schema: its root is not xs:schema")
+    if root.get("targetNamespace") != namespace:
+        other = root.get("targetNamespace", "(none)")
+        raise BadSchema(f"{path}: the schema is of the namespace {other}: give that of SIF UK 1.x, {namespace}")
+    for kind in ("redefine", "override"):
+        if root.find(XS + kind) is not None:
+            raise BadSchema(f"{path}: has an xs:{kind}, which cannot be used here: give the files without that")
+    for each in root.iterfind(XS + "import"):
+        if each.get("namespace") != _XML:
+            other = each.get("namespace", "(none)")
+            where = f"{path}, line {each.sourceline}"
+            raise BadSchema(f"{where}: imports the namespace {other}: only {_XML} can be supplied")
+
+
+def _named_inner_types(root: etree._Element, joined: etree._Element, *, start: int) -> list[etree._Element]:
+    """Take simple types out of elements and attributes, and name them, so that texts can be judged by them alone."""
     inner = [
-        simple
-        for simple in schema.iter(XS + "simpleType")
+        (simple, parent)
+        for simple in root.iter(XS + "simpleType")
         if (parent := simple.getparent()) is not None and parent.tag in (XS + "element", XS + "attribute")
     ]
-    for number, simple in enumerate(inner):
+    for number, (simple, parent) in enumerate(inner, start):
         name = f"inner.{number}"
-        parent = simple.getparent()
-        if parent is not None:
-            parent.set("type", source.reference_to(name, schema))
+        parent.set("type", source.reference_to(name, joined))
+        parent.remove(simple)
         simple.set("name", name)
-        simple.tail = None
-        schema.append(simple)
+        simple.tail = "\n"
+    return [simple for simple, _ in inner]
+
+
+def _compile(form: Variant, joined: Joined, wrong: str) -> None:
+    """Compile a form.
+
+    Raises:
+        BadSchema: It cannot be; the text names the file and line.
+    """
+    try:
+        _ = form.compiled
+    except BadSchema as error:
+        cause = error.__cause__
+        entries = list(cause.error_log) if isinstance(cause, etree.XMLSchemaParseError) else []
+        if not entries:
+            raise
+        said = entries[0].message.strip().replace(XS, "xs:")[:500]
+        raise BadSchema(f"{joined.place(entries[0].line)}: {wrong}: {said}") from error
+
+
+def _read_trees(form: Variant, joined: Joined) -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """Read the trees of all objects; return by object which attributes may stand where beside those of the tree.
+
+    Raises:
+        BadSchema: The schema has something that cannot be shown; the text names the file and line.
+    """
+    reader = TreeReader(form.document)
+    try:
+        for name in form.declarations:
+            form.nodes(name)
+        return {name: reader.free_attributes(name) for name in form.declarations}
+    except UnreadableSchema as error:
+        raise BadSchema(f"{joined.place(error.line)}: {error.what}") from error
+
+
+def _reachable(schema: etree._Element, objects: Collection[str]) -> etree._Element:
+    """Return a copy of a schema with the objects and what they refer to alone: no messages."""
+    copy = deepcopy(schema)
+    named: dict[str, list[etree._Element]] = {}
+    for part in copy:
+        named.setdefault(part.get("name", ""), []).append(part)
+    pending = [name for name in named if name in objects]
+    kept: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in kept:
+            continue
+        kept.add(name)
+        for part in named.get(name, ()):
+            pending += _names_in(part)
+    for name, parts in named.items():
+        if name not in kept:
+            for part in parts:
+                if part.tag != XS + "import":
+                    copy.remove(part)
+    return copy
+
+
+def _names_in(part: etree._Element) -> Iterator[str]:
+    for each in part.iter():
+        for attribute in _REFERENCES:
+            for name in each.get(attribute, "").split():
+                yield name.rpartition(":")[2]
+
+
+def _made_optional(schema: etree._Element) -> etree._Element:
+    """Return a copy in which every element is optional.
+
+    Where an element has two places, as in a choice of two sequences that both end with it, nobody could tell then
+    which one is meant, and XSD forbids that: there the elements may come in any order and number.
+    """
+    copy = deepcopy(schema)
+    source.make_optional(copy)
+    groups = [part for part in copy.iter() if part.tag in _GROUPS]
+    for group in reversed(groups):  # the inner ones first
+        members = list(_members(group))
+        by_name = {each.get("name") or each.get("ref"): each for each in reversed(members)}
+        if len(by_name) < len(members) and not any(part.tag in _OPAQUE for part in group.iter()):
+            _loosen(group, list(by_name.values())[::-1])
+    return copy
+
+
+def _members(group: etree._Element) -> Iterator[etree._Element]:
+    """Yield the elements of a group and of the groups in it, in order."""
+    for child in group:
+        if child.tag == XS + "element":
+            yield child
+        elif child.tag in _GROUPS:
+            yield from _members(child)
+
+
+def _loosen(group: etree._Element, members: list[etree._Element]) -> None:
+    for member in members:
+        member.attrib.pop("minOccurs", "")
+        member.attrib.pop("maxOccurs", "")
+    for child in list(group):
+        group.remove(child)
+    group.tag = XS + "sequence"
+    group.attrib.clear()
+    etree.SubElement(group, XS + "choice", {"minOccurs": "0", "maxOccurs": "unbounded"}).extend(members)
+
+
+def _second_engine(document: etree._Element) -> xmlschema.XMLSchema10 | None:
+    """Return a schema as xmlschema reads it, or None where it cannot."""
+    try:
+        return xmlschema.XMLSchema10(_without_imports(document), allow="none")
+    except Exception:  # noqa: BLE001  # what it raises on a schema that libxml2 reads is not told
+        return None
 
 
 def _without_imports(document: etree._Element) -> str:
@@ -225,3 +403,24 @@ def _said(error: xmlschema.XMLSchemaValidationError, root: etree._Element) -> Fi
     name = "/".join(path.split("/")[-2:]) or str(root.tag).rpartition("}")[2]
     message = f"{name} is not as the official schema wants it: compare it with the schema, and correct the record."
     return Finding(path, line_of(element), "not-valid", "refuse", message, None, 3)
+
+
+def _without_free_attributes(
+    element: etree._Element, nodes: Mapping[str, Node], free: Mapping[str, frozenset[str]]
+) -> etree._Element:
+    """Return a copy of an object without the attributes that the schema lets in and its tree does not tell of."""
+    copy = deepcopy(element)
+    pending = [(copy, nodes[""])]
+    while pending:
+        part, node = pending.pop()
+        below = {child.path: child for child in node.children}
+        allowed = free.get(node.path, frozenset())
+        for name in [str(name) for name in part.attrib]:
+            own = not name.startswith("{") and f"{node.path}/@{name}".lstrip("/") in below
+            if name in allowed or ("*" in allowed and not own and not name.startswith(_XSI)):
+                del part.attrib[name]
+        for child in part:
+            path = f"{node.path}/{str(child.tag).rpartition('}')[2]}".lstrip("/")
+            if isinstance(child.tag, str) and path in below:
+                pending.append((child, below[path]))
+    return copy

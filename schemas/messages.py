@@ -34,10 +34,14 @@ def check_message(message: etree._Element) -> tuple[Finding, ...]:
     schema = _compiled()
     if schema(message):
         return ()
-    found: dict[tuple[str, str], Finding] = {}
+    found: dict[tuple[str, str], Finding] = {}  # libxml2 says of one value twice what is wrong
     for error in schema.error_log:  # type: ignore[attr-defined]  # the stubs leave it out
-        path = _names(message, error.path or "")
         rule = "content" if error.type_name in _CONTENT else "value"
+        if (error.path, rule) in found:
+            continue
+        if len(found) == MAX_FINDINGS:  # the way to each is looked for from the start
+            break
+        path = _names(message, error.path or "")
         name = "/".join(path.split("/")[-2:]) or "SIF_Message"
         if rule == "content":
             said = (
@@ -45,15 +49,16 @@ def check_message(message: etree._Element) -> tuple[Finding, ...]:
             )
         else:
             said = f"{name} is not in the right form: correct it as the standard has it."
-        found.setdefault((path, rule), Finding(path, error.line, rule, "refuse", said, None, _SIF_CODES[rule]))
-    return tuple(found.values())[:MAX_FINDINGS]
+        found[error.path, rule] = Finding(path, error.line, rule, "refuse", said, None, _SIF_CODES[rule])
+    return tuple(sorted(found.values(), key=lambda finding: finding.line))
 
 
 def _names(message: etree._Element, path: str) -> str:
     """Return the names on the way to where libxml2's path, such as /*/*[2], leads; "" for the message itself."""
     prefixes = {prefix: uri for prefix, uri in message.nsmap.items() if prefix}
     try:
-        (place,) = cast("list[etree._Element]", message.getroottree().xpath(path, namespaces=prefixes))
+        # a tree of its own, since libxml2 takes the message for the root even where it is in another document
+        (place,) = cast("list[etree._Element]", etree.ElementTree(message).xpath(path, namespaces=prefixes))
     except (etree.XPathError, ValueError):  # to more than one, or with a prefix declared further down
         return ""
     names: list[str] = []

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, cast
 
 from lxml import etree
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.connectors.contract import Item, SourceError, SourceProblem
+from broker.protocol.documents import Meter, check_around, has_doctype, root_begins
+from broker.protocol.errors import NotWellFormed
 from mappings import Record
 
 _GROUPS: Final = frozenset(
@@ -35,6 +37,11 @@ _GROUPS: Final = frozenset(
 """Paths, within a pupil or a member of a group, of what may be there more than once."""
 _RENAMED: Final = {"Gender": "Sex", "CTFVersion": "CTFversion"}
 _PROLOG: Final = 1024 * 1024
+"""Most bytes before the first element."""
+_CHUNK: Final = 64 * 1024
+_ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
+_ENCODINGS: Final = (b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1", b"windows-1252")
+"""What a file may declare: what a DOCTYPE can be looked for in, byte by byte; the last two are of older systems."""
 _NAME: Final = re.compile(r"([0-9]{3}[0-9A-Z]{4})_CTF_([0-9A-Z]{7})_([0-9]+)\.xml", re.IGNORECASE)
 _OLDEST: Final = 17
 _SAFE: Final[Mapping[str, Any]] = {
@@ -91,15 +98,12 @@ def _refuse_doctype(path: Path) -> None:
         raise SourceError("empty: the export has not been written, or failed")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in head[:4]:
         raise SourceError("UTF-16 or UTF-32: save it as UTF-8", 1)
-    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    while rest.startswith((b"<?", b"<!--")):
-        _, found, rest = rest.partition(b"?>" if rest.startswith(b"<?") else b"-->")
-        rest = rest.lstrip()
-        if not found:
-            break
-    if rest[:9].upper() == b"<!DOCTYPE":
+    declared = _ENCODING.match(head.removeprefix(b"\xef\xbb\xbf")[:200])
+    if declared is not None and declared[1].lower() not in _ENCODINGS:
+        raise SourceError("in another encoding than UTF-8, by its own XML declaration: save it as UTF-8", 1)
+    if has_doctype(head):
         raise SourceError("has a DOCTYPE, which no CTF needs and which is never read: export it without", 1)
-    if not rest.startswith(b"<"):
+    if not root_begins(head):
         raise SourceError("not XML: this is no CTF", 1)
 
 
@@ -108,9 +112,7 @@ def _check(path: Path) -> dict[str, str]:
     header: dict[str, str] | None = None
     whole = False
     try:
-        for event, element in etree.iterparse(
-            path, events=("start", "end"), tag=("CTfile", "Header", "Pupil"), **_SAFE
-        ):
+        for event, element in _parsed(path, ("CTfile", "Header", "Pupil")):
             if event == "start":
                 if element.tag == "Pupil" and header is None:
                     raise SourceError(
@@ -119,7 +121,7 @@ def _check(path: Path) -> dict[str, str]:
             elif element.tag == "Header" and header is None:
                 header = {f"Header/{name}": value for name, value in _leaves(element)[0].items()}
             elif element.tag != "CTfile":
-                _forget(element)
+                continue
             elif element.getparent() is not None or element.getroottree().docinfo.doctype:
                 raise SourceError("not one CTfile without DOCTYPE: export a Common Transfer File", 1)
             else:
@@ -137,19 +139,46 @@ def _check(path: Path) -> dict[str, str]:
 
 def _pupils(path: Path) -> Iterator[etree._Element]:
     try:
-        for _, element in etree.iterparse(path, events=("end",), tag="Pupil", **_SAFE):
-            yield element
-            _forget(element)
+        for event, element in _parsed(path, ("Pupil",)):
+            if event == "end":
+                yield element
     except etree.XMLSyntaxError as error:
         raise _not_well_formed(error) from None  # the file was changed while it was read
 
 
+def _parsed(path: Path, tags: tuple[str, ...]) -> Iterator[tuple[str, etree._Element]]:
+    """Yield start and end of the elements named; all but CTfile are freed, with what came before, after their end."""
+    parser = etree.XMLPullParser(events=("start", "end"), tag=tags, **_SAFE)
+    held = Meter("a pupil")
+    with path.open("rb") as file:
+        try:
+            while chunk := file.read(_CHUNK):
+                parser.feed(chunk)
+                for kind, part in parser.read_events():
+                    element = cast("etree._Element", part)  # no other events are asked for
+                    if kind == "start" and element.tag != "CTfile":
+                        for around in element.iterancestors():
+                            check_around(around)
+                    yield kind, element
+                    if kind == "end" and element.tag != "CTfile":
+                        _forget(element)
+                        held.freed()
+                held.count(chunk)
+            parser.close()
+        except NotWellFormed as error:
+            raise SourceError(error.reason, error.line) from None
+    yield from cast("Iterator[tuple[str, etree._Element]]", parser.read_events())
+
+
 def _forget(element: etree._Element) -> None:
-    """Free an element and what stands before it, so that memory does not grow with the file."""
+    """Free an element and all that stands before it in the file, so that memory does not grow with the file."""
     element.clear()
     parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]
+    while parent is not None:
+        parent.text = None
+        while parent[0] is not element:
+            del parent[0]
+        element, parent = parent, parent.getparent()
 
 
 def _record(position: str, element: etree._Element, header: Mapping[str, str], parent: Record | None) -> Record:

@@ -12,9 +12,9 @@ from broker.storage.ledger import chunks
 from broker.storage.records import Flaw, FlawRow, JudgedRow
 
 _flaw: Final = tables.flaw.c
-_OPEN: Final = select(_flaw.id, _flaw.source, _flaw.object_type, _flaw.object_key, _flaw.path, _flaw.rule).where(
-    _flaw.object_key.in_(bindparam("keys", expanding=True)), _flaw.closed.is_(None)
-)
+_OPEN: Final = select(
+    _flaw.id, _flaw.source, _flaw.object_type, _flaw.object_key, _flaw.path, _flaw.rule, _flaw.severity
+).where(_flaw.object_key.in_(bindparam("keys", expanding=True)), _flaw.closed.is_(None))
 _SAW: Final = (
     update(tables.flaw)
     .where(_flaw.id == bindparam("flaw_id"))
@@ -34,20 +34,28 @@ class _Change:
 
     judged: JudgedRow
     open: dict[_Place, int | None] = field(default_factory=dict)  # None for one that is not stored yet
+    severities: dict[_Place, str] = field(default_factory=dict)
     flaws: dict[_Place, FlawRow] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
 
     def apply(self, judged: JudgedRow) -> None:
         found = {(flaw.path, flaw.rule): flaw for flaw in judged.flaws}
-        for place in [place for place in self.open if place not in found and _was_judged(place[0], judged.seen)]:
+        for place in [place for place in self.open if place not in found and self._is_gone(place, judged)]:
             number = self.open.pop(place)
             self.flaws.pop(place, None)
             if number is not None:
                 self.closed.append(number)
         for place, flaw in found.items():
             self.open.setdefault(place, None)
+            self.severities[place] = flaw.severity
             self.flaws[place] = flaw
             self.judged = judged
+
+    def _is_gone(self, place: _Place, judged: JudgedRow) -> bool:
+        """Tell whether a message that does not show a fault would have shown it, were it still there."""
+        if not judged.complete and self.severities[place] != "refuse":
+            return False
+        return "" in judged.seen or place[0].partition("/")[0] in judged.seen
 
 
 def write(connection: Connection, judged: Sequence[JudgedRow], day: date) -> None:
@@ -58,10 +66,11 @@ def write(connection: Connection, judged: Sequence[JudgedRow], day: date) -> Non
     for one in judged:
         changes.setdefault((one.source, one.object_type, one.key), _Change(one))
     for some in chunks(sorted({one.key for one in judged})):
-        for number, source, object_type, key, path, rule in connection.execute(_OPEN, {"keys": some}):
+        for number, source, object_type, key, path, rule, severity in connection.execute(_OPEN, {"keys": some}):
             change = changes.get((source, object_type, key))
             if change is not None:
                 change.open[path, rule] = number
+                change.severities[path, rule] = severity
     for one in judged:
         changes[one.source, one.object_type, one.key].apply(one)
     _store(connection, [changes[record] for record in sorted(changes)], day)
@@ -84,11 +93,6 @@ def _store(connection: Connection, changes: Sequence[_Change], day: date) -> Non
         connection.execute(_SAW, saw)
     if opened:
         connection.execute(insert(tables.flaw), opened)
-
-
-def _was_judged(path: str, seen: frozenset[str]) -> bool:
-    """Tell whether a message that held *seen* would have shown a fault at *path* again."""
-    return "" in seen or path.partition("/")[0] in seen
 
 
 def _new(judged: JudgedRow, flaw: FlawRow, day: date) -> dict[str, object]:

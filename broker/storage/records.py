@@ -148,6 +148,7 @@ class JudgedRow:
     Attributes:
         source: The agent that published it.
         flaws: Each path and rule once.
+        complete: Whether everything looked for faults; else only what refuses did, and warnings stay as they are.
     """
 
     source: str
@@ -157,6 +158,7 @@ class JudgedRow:
     local_id: str
     seen: frozenset[str]
     flaws: tuple[FlawRow, ...]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

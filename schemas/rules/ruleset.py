@@ -1,6 +1,7 @@
 """All rules, and the rules as one zone has set them."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from lxml import etree
@@ -67,6 +68,12 @@ class RuleSet:
     Args:
         severities: What the zone sets differently, by name of the rule.
 
+    Attributes:
+        settings: What each rule does, by name.
+
+    Attributes:
+        settings: What each rule does, by name.
+
     Raises:
         UnknownRule: A name is no rule's.
         UnknownSetting: A rule is set to none of the words for it.
@@ -80,6 +87,8 @@ class RuleSet:
             if setting not in _SETTINGS:
                 raise UnknownSetting(name)
             settings[name] = setting
+        self.settings: Mapping[str, Setting] = MappingProxyType(settings)
+        self.settings: Mapping[str, Setting] = MappingProxyType(settings)
         self._active = tuple(
             (rule.check, rule, severity) for rule in RULES if (severity := settings[rule.name]) != "off"
         )

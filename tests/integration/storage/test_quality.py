@@ -1,5 +1,6 @@
 """Faults of records: opened once, kept while they are there, closed when a message shows the record without them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -15,6 +16,10 @@ BIRTH = FlawRow("PersonalInformation/Demographics/BirthDate", "value", "refuse",
 
 def saw(*flaws: FlawRow, seen: frozenset[str] = WHOLE, key: str = KEY, source: str = "mis-8209901") -> JudgedRow:
     return JudgedRow(source, "LearnerPersonal", key, source[-7:], "7-1", seen, flaws)
+
+
+def refused(*flaws: FlawRow) -> JudgedRow:
+    return replace(saw(*flaws), complete=False)
 
 
 def judge(store: Store, *judged: JudgedRow, day: date = MONDAY) -> None:
@@ -68,6 +73,14 @@ def test_a_change_closes_faults_in_what_it_holds_only(store: Store) -> None:
     judge(store, saw(seen=frozenset({"@RefId", "UPN"})))
 
     assert set(listed(store)) == {"value"}
+
+
+def test_a_record_that_is_refused_says_nothing_of_what_it_was_warned_of(store: Store) -> None:
+    judge(store, saw(UPN))
+    judge(store, refused(BIRTH))
+    judge(store, refused(BIRTH._replace(rule="empty")))
+
+    assert set(listed(store)) == {"upn-check-letter", "empty"}
 
 
 def test_a_fault_that_comes_back_is_opened_anew(store: Store) -> None:

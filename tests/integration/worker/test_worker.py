@@ -230,3 +230,25 @@ def test_login_that_another_agent_names_as_source_is_the_one_answered(desk: Desk
 
     assert desk.ack().category == 3
     assert desk.nothing_for(PLATFORM_A)
+
+
+def test_what_is_wrong_with_a_record_is_kept_until_a_message_shows_it_mended(desk: Desk) -> None:
+    ref = new_ref_id()
+    wrong = learner(ref).replace(b"<InCare>", b"<UPN>A820990120001</UPN><InCare>")
+    desk.send_event("LearnerPersonal", Action.ADD, wrong, ref)
+    desk.work()
+    (warned,) = desk.store.flaws()
+    assert (warned.rule, warned.severity, warned.local_id, warned.key) == ("upn-check-letter", "warn", "17", ref)
+
+    refused = wrong.replace(b"<Current>Yes<", b"<Current>Perhaps<")
+    desk.send_event("LearnerPersonal", Action.CHANGE, refused, ref)
+    desk.work()
+    assert {(flaw.rule, flaw.severity) for flaw in desk.store.flaws()} == {
+        ("unknown-code", "refuse"),
+        ("upn-check-letter", "warn"),
+    }
+    assert SECRET not in repr(desk.store.flaws(since=warned.opened))
+
+    desk.send_event("LearnerPersonal", Action.ADD, learner(ref), ref)
+    desk.work()
+    assert desk.store.flaws() == []
