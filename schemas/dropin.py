@@ -60,7 +60,8 @@ class OfficialFamily:
                 f"{folder}: the schema declares no object that sifzone knows: give SIF UK's SIF_Message.xsd"
             )
         part = _reachable(joined.schema, objects)
-        self._partial = Variant(_made_optional(part), self._enrich, objects)
+        keys = {name: ours.note(name).keys for name in self.newest.declarations}
+        self._partial = Variant(_made_optional(part, keys), self._enrich, objects)
         # what is wrong with it is said now, not at the first message
         _compile(self.newest, joined, "is no valid schema")
         _compile(self._partial, joined, "is no valid schema where all elements are optional, as in a Change")
@@ -337,14 +338,15 @@ def _names_in(part: etree._Element) -> Iterator[str]:
                 yield name.rpartition(":")[2]
 
 
-def _made_optional(schema: etree._Element) -> etree._Element:
-    """Return a copy in which every element is optional.
+def _made_optional(schema: etree._Element, keys: Mapping[str, Collection[str]]) -> etree._Element:
+    """Return a copy in which every element is optional but the keys of objects, which stay as they are.
 
     Where an element has two places, as in a choice of two sequences that both end with it, nobody could tell then
     which one is meant, and XSD forbids that: there the elements may come in any order and number.
     """
     copy = deepcopy(schema)
-    source.make_optional(copy)
+    kept = [member for name in keys for member in _object_members(copy, name) if member.get("name") in keys[name]]
+    source.make_optional(copy, {id(member) for member in kept})
     groups = [part for part in copy.iter() if part.tag in _GROUPS]
     for group in reversed(groups):  # the inner ones first
         members = list(_members(group))
@@ -352,6 +354,17 @@ def _made_optional(schema: etree._Element) -> etree._Element:
         if len(by_name) < len(members) and not any(part.tag in _OPAQUE for part in group.iter()):
             _loosen(group, list(by_name.values())[::-1])
     return copy
+
+
+def _object_members(schema: etree._Element, name: str) -> Iterator[etree._Element]:
+    """Yield the elements that an object is made of, but for those that its type has from another."""
+    (declaration,) = (each for each in schema.iterfind(XS + "element") if each.get("name") == name)
+    type_name = declaration.get("type", "").rpartition(":")[2]
+    named = [each for each in schema.iterfind(XS + "complexType") if type_name and each.get("name") == type_name]
+    for complex_type in (*named, *declaration.iterfind(XS + "complexType")):
+        for child in complex_type:
+            if child.tag in _GROUPS:
+                yield from _members(child)
 
 
 def _members(group: etree._Element) -> Iterator[etree._Element]:

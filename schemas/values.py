@@ -62,6 +62,7 @@ _NOT_ALONE: Final = frozenset({"xs:ENTITIES", "xs:ENTITY", "xs:QName"})
 """Types whose texts depend on what is around them: alone, any would do."""
 _XS_NAMESPACE: Final = XS.strip("{}")
 _MOST_CODES_SAID: Final = 12
+_REF_ID: Final = "[0-9A-F]{32}"
 _PLURAL_OF_ONE: Final = re.compile(r"(\b1 (?:character|digit|decimal))s")
 _FACETS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -166,6 +167,8 @@ def _narrowed(base: str, restriction: etree._Element) -> str:
         return f"one of {', '.join(codes[:_MOST_CODES_SAID])}{more}"
     if given.get("enumeration") or given.get("length") == ["0"] or given.get("maxLength") == ["0"]:
         return "nothing"
+    if given.get("pattern") == [_REF_ID]:
+        return "32 hexadecimal digits, in capitals"
     said = [_one(words.format(" or ".join(given[facet]))) for facet, words in _FACETS.items() if facet in given]
     return ", ".join([base, *said])
 

@@ -26,28 +26,45 @@ ENVELOPE: Final = """
       <xs:element name="SIF_Ack" type="sif:SIF_AckType"/>
       <xs:element name="SIF_Response" type="sif:SIF_ResponseType"/>
     </xs:choice>
-    <xs:attribute name="Version" use="required"><xs:simpleType><xs:union>
-      <xs:simpleType><xs:restriction base="xs:token"><xs:enumeration value="2.4"/></xs:restriction></xs:simpleType>
-      <xs:simpleType><xs:restriction base="xs:token"><xs:pattern value="2[.][0-9]r?[0-9]*"/></xs:restriction></xs:simpleType>
-    </xs:union></xs:simpleType></xs:attribute>
+    <xs:attribute name="Version" use="required">
+      <xs:simpleType>
+        <xs:union>
+          <xs:simpleType><xs:restriction base="xs:token"><xs:enumeration value="2.4"/></xs:restriction></xs:simpleType>
+          <xs:simpleType>
+            <xs:restriction base="xs:token"><xs:pattern value="2[.][0-9]r?[0-9]*"/></xs:restriction>
+          </xs:simpleType>
+        </xs:union>
+      </xs:simpleType>
+    </xs:attribute>
   </xs:complexType>
 </xs:element>
 <xs:complexType name="SIF_AckType">
   <xs:sequence>
     <xs:element name="SIF_Header" type="sif:SIF_HeaderType"/>
     <xs:choice>
-      <xs:sequence><xs:element name="SIF_Status" type="xs:token"/><xs:element name="SIF_Desc" type="xs:string"/></xs:sequence>
-      <xs:sequence><xs:element name="SIF_Error" type="xs:token"/><xs:element name="SIF_Desc" type="xs:string"/></xs:sequence>
+      <xs:sequence>
+        <xs:element name="SIF_Status" type="xs:token"/>
+        <xs:element name="SIF_Desc" type="xs:string"/>
+      </xs:sequence>
+      <xs:sequence>
+        <xs:element name="SIF_Error" type="xs:token"/>
+        <xs:element name="SIF_Desc" type="xs:string"/>
+      </xs:sequence>
     </xs:choice>
   </xs:sequence>
 </xs:complexType>
 <xs:complexType name="SIF_HeaderType">
-  <xs:sequence><xs:element name="SIF_MsgId" type="sif:RefId"/><xs:any processContents="lax" minOccurs="0"/></xs:sequence>
+  <xs:sequence>
+    <xs:element name="SIF_MsgId" type="sif:RefId"/>
+    <xs:any processContents="lax" minOccurs="0"/>
+  </xs:sequence>
 </xs:complexType>
 <xs:complexType name="SIF_ResponseType">
   <xs:sequence>
     <xs:element name="SIF_Data">
-      <xs:complexType><xs:sequence><xs:element ref="sif:SIF_Message" maxOccurs="unbounded"/></xs:sequence></xs:complexType>
+      <xs:complexType>
+        <xs:sequence><xs:element ref="sif:SIF_Message" maxOccurs="unbounded"/></xs:sequence>
+      </xs:complexType>
     </xs:element>
   </xs:sequence>
 </xs:complexType>
@@ -100,7 +117,11 @@ def _parts(*, all_optional: bool) -> Iterator[str]:
     for part in schema:
         part.tail = "\n"
         text = etree.tostring(part, encoding="unicode")
-        for declaration in (' xmlns:xs="http://www.w3.org/2001/XMLSchema"', f' xmlns:z="{Z[1:-1]}"', f' xmlns="{NAMESPACE}"'):
+        for declaration in (
+            ' xmlns:xs="http://www.w3.org/2001/XMLSchema"',
+            f' xmlns:z="{Z[1:-1]}"',
+            f' xmlns="{NAMESPACE}"',
+        ):
             text = text.replace(declaration, "", 1)
         # the tool that writes the official files declares the prefix once more at each facet
         for facet in ("maxLength", "pattern", "length", "maxInclusive"):
@@ -112,7 +133,11 @@ def _converted() -> etree._Element:
     folder = files("schemas")
     schema = source.read(folder / "sif_uk_1", folder / "shared")
     for note in list(schema.iter(XS + "annotation")):
-        _taken_out(note)
+        parent = note.getparent()
+        assert parent is not None
+        parent.remove(note)
+        if not len(parent):
+            parent.text = None
     for part in schema.iter():
         for name in [str(name) for name in part.attrib if str(name).startswith(Z)]:
             del part.attrib[name]
@@ -130,8 +155,8 @@ def _converted() -> etree._Element:
         part.set("name", f"{part.get('name')}Type")
         if part.get("name") in ("PersonalInformationType", "AddressType"):
             etree.SubElement(part, XS + "attribute", {"ref": "xml:lang"})
-    names = [part.get("name") for part in schema if part.tag != XS + "element"]
-    assert len(names) == len(set(names))
+    type_names = [part.get("name") for part in schema if part.tag != XS + "element"]
+    assert len(type_names) == len(set(type_names))
     return schema
 
 
@@ -201,9 +226,3 @@ def _type_objects(schema: etree._Element) -> None:
             complex_type.set("name", declaration.get("name", ""))
             declaration.set("type", declaration.get("name", ""))
             declaration.addnext(complex_type)
-
-
-def _taken_out(part: etree._Element) -> None:
-    parent = part.getparent()
-    assert parent is not None
-    parent.remove(part)

@@ -1,4 +1,4 @@
-"""What a site adds to the code lists: it counts in schemas and warnings, and each mistake in it is told with its file."""
+"""What a site adds to the code lists: it counts in schemas and warnings, and each mistake is told with its file."""
 
 from collections.abc import Callable
 from pathlib import Path
