@@ -15,6 +15,7 @@ from broker.protocol.documents import (
     PARSING,
     Meter,
     check_around,
+    check_element,
     check_start,
     not_well_formed,
     root_begins,
@@ -25,7 +26,8 @@ from broker.protocol.errors import NotWellFormed
 _NS: Final = f"{{{NAMESPACE}}}"
 _MESSAGE: Final = _NS + "SIF_Message"
 _EVENT_OBJECT: Final = _NS + "SIF_EventObject"
-_DATA: Final = frozenset({_NS + "SIF_ObjectData", _NS + "SIF_Example"})
+_EXAMPLE: Final = _NS + "SIF_Example"
+_DATA: Final = frozenset({_NS + "SIF_ObjectData", _EXAMPLE})
 _CHUNK: Final = 64 * 1024
 _ACTIONS: Final = {action.value: action for action in Action}
 
@@ -37,11 +39,13 @@ class FoundObject:
     Attributes:
         action: What an event says happened to it; None where no event says.
         version: SIF_Message/@Version of its message; empty where it is in none.
+        example: Whether a request has it as an example, of which any part will do.
     """
 
     element: etree._Element
     action: Action | None
     version: str
+    example: bool = False
 
 
 def objects_in(path: Path, is_object: Callable[[str], bool], read: Callable[[int], None]) -> Iterator[FoundObject]:
@@ -64,6 +68,7 @@ def objects_in(path: Path, is_object: Callable[[str], bool], read: Callable[[int
             for chunk in _chunks(file):
                 read(len(chunk))
                 parser.feed(chunk)
+                _check_going_on(parser)
                 yield from walk.take(parser)
                 walk.held.count(chunk)
             parser.close()
@@ -71,6 +76,16 @@ def objects_in(path: Path, is_object: Callable[[str], bool], read: Callable[[int
         except etree.XMLSyntaxError as error:
             yield from walk.take(parser)
             raise not_well_formed(error) from None  # libxml2's own text may quote the document
+
+
+def _check_going_on(parser: etree.XMLPullParser) -> None:
+    """Return when the parser still reads: at an entity that it does not know it stops, and has that in its log only.
+
+    Raises:
+        XMLSyntaxError: It has stopped.
+    """
+    for entry in parser.feed_error_log.filter_from_fatals():
+        raise etree.XMLSyntaxError(entry.message, entry.type, entry.line, entry.column)  # type: ignore[call-arg]  # the stubs lack them
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -86,8 +101,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
             raise NotWellFormed(
                 f"the document has over {MAX_PROLOG_BYTES // 1024} KiB before its first element: leave the comments out"
             )
-    if start:
-        yield start
+    yield start
     while chunk := file.read(_CHUNK):
         yield chunk
 
@@ -115,6 +129,8 @@ class _Walk:
                 if self._object is None:
                     check_around(element)
                     _drop_before(element)
+                else:
+                    check_element(element)
                 self._open.append(element)
                 continue
             self._open.pop()
@@ -141,7 +157,8 @@ class _Walk:
         event = next((part for part in reversed(self._open) if part.tag == _EVENT_OBJECT), None)
         message = next((part for part in reversed(self._open) if part.tag == _MESSAGE), None)
         action = None if event is None else _ACTIONS.get(event.get("Action", ""))
-        return FoundObject(element, action, "" if message is None else message.get("Version", ""))
+        version = "" if message is None else message.get("Version", "")
+        return FoundObject(element, action, version, any(part.tag == _EXAMPLE for part in self._open))
 
 
 def _drop(element: etree._Element) -> None:

@@ -10,7 +10,7 @@ import schemas
 from broker.documents import FoundObject, objects_in
 from broker.protocol.documents import parse_document
 from broker.protocol.envelope import NAMESPACE, Action, EventObject, local_name
-from broker.protocol.errors import UnknownObject, ZoneError
+from broker.protocol.errors import NotWellFormed, UnknownObject, ZoneError
 from broker.validation import Validator
 from schemas import Edition, Finding
 from schemas.model import line_of
@@ -27,16 +27,26 @@ class UnusableFile(ZoneError):
 
 @dataclass(slots=True)
 class Tally:
-    """How many objects of a file were valid, valid with warnings, and refused."""
+    """How many objects of a file were valid, valid with warnings, and refused.
+
+    Attributes:
+        around: Faults of the message around the objects.
+    """
 
     objects: int = 0
     warned: int = 0
     refused: int = 0
+    around: int = 0
 
     @property
     def valid(self) -> int:
         """Objects without a finding that counts."""
         return self.objects - self.warned - self.refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the zone would refuse any of it."""
+        return self.refused > 0 or self.around > 0
 
 
 @dataclass(slots=True)
@@ -68,11 +78,11 @@ class FileCheck:
         Raises:
             UnusableFile: It cannot be read, is no XML that the zone reads, or holds no object.
         """
-        schema = self.validator.schema
-        tags = frozenset(f"{{{schema.namespace_of(name)}}}{name}" for name in schema.objects)
+        objects = frozenset(self.validator.schema.objects)
         try:
             yield from self._of_message()
-            for found in objects_in(self.path, tags.__contains__, self.read):
+            # in whatever namespace: that it is another than the object's can then be said
+            for found in objects_in(self.path, lambda tag: tag.rpartition("}")[2] in objects, self.read):
                 yield from self._of_object(found)
         except OSError as error:
             raise UnusableFile(f"{self.path}: cannot be read ({error.strerror}): name a file that can") from error
@@ -87,17 +97,21 @@ class FileCheck:
         """Yield what is wrong with the envelope where the file is one message that is not too large to be held."""
         if self.path.stat().st_size > _MAX_ENVELOPE_BYTES:
             return
-        root = parse_document(self.path.read_bytes())
+        try:
+            root = parse_document(self.path.read_bytes())
+        except NotWellFormed:
+            return  # is said once the objects before the fault have been looked at
         self._is_message = root.tag == _MESSAGE
         if self._is_message:
             for finding in schemas.check_message(root):
-                self.tally.refused += 1
+                self.tally.around += 1
                 yield "", finding
 
     def _of_object(self, found: FoundObject) -> Iterator[tuple[str, Finding]]:
         self.tally.objects += 1
         name = local_name(found.element)
         findings = self._check(found, name)
+        name = _shown(name)
         severities = {finding.severity for finding in findings}
         if "refuse" in severities:
             self.tally.refused += 1
@@ -107,7 +121,7 @@ class FileCheck:
             yield name, finding
 
     def _check(self, found: FoundObject, name: str) -> tuple[Finding, ...]:
-        action = found.action or (Action.CHANGE if self.partial else Action.ADD)
+        action = found.action or (Action.CHANGE if self.partial or found.example else Action.ADD)
         event = EventObject(name, action, found.element)
         edition = schemas.edition_of(found.version) if found.version else self.edition
         facts = NothingKnown(date.today())  # noqa: DTZ011  # rules run by the calendar of whoever asks
@@ -119,11 +133,18 @@ class FileCheck:
             return (_no_object(found, str(error)),)
 
     def _unknown(self, name: str) -> str:
+        schema = self.validator.schema
         local = name.rpartition("}")[2]
-        shown = "".join(letter for letter in local if letter.isalnum() or letter in "_.-")[:60]
-        nearest = self.validator.schema.nearest_object(local)
+        if local in schema.objects:
+            return f"{local} is in another namespace: use {schema.namespace_of(local)}"
+        nearest = schema.nearest_object(local)
         advice = f"rename it to {nearest}" if nearest else "'sifzone schema list' has all that there are"
-        return f"there is no object {shown}: {advice}"
+        return f"there is no object {_shown(name)}: {advice}"
+
+
+def _shown(name: str) -> str:
+    """Return a name that a file brings, fit to be printed."""
+    return "".join(letter for letter in name.rpartition("}")[2] if letter.isalnum() or letter in "_.-")[:60]
 
 
 def _no_object(found: FoundObject, why: str) -> Finding:

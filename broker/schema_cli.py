@@ -35,7 +35,6 @@ from broker.validation import Validator, load_validator, shipped
 from schemas import Edition, Node, SchemaSet
 from schemas.difference import differences
 from schemas.rules import RULES
-from schemas.rules import RULES
 from schemas.samples import sample_document
 
 app = typer.Typer(
@@ -134,19 +133,6 @@ def rules(zone: ZoneOption = None, as_json: AsJson = False) -> None:
     console.print(table)
 
 
-@app.command(epilog="Examples:  sifzone schema rules   ·   sifzone schema rules --zone my-zone")
-def rules(zone: ZoneOption = None, as_json: AsJson = False) -> None:
-    """List the rules beyond the schemas, and what each does: refuse, warn, shadow (only counts) or off."""
-    settings = _validator(zone).rules.settings
-    if as_json:
-        print_json([{"rule": r.name, "does": settings[r.name], "title": r.title, "why": r.why} for r in RULES])
-        return
-    table = Table("Rule", "Does", "What it looks at", "Why")
-    for rule in RULES:
-        table.add_row(rule.name, settings[rule.name], rule.title, rule.why)
-    console.print(table)
-
-
 @app.command(epilog="Examples:  sifzone schema show LearnerPersonal   ·   sifzone schema show SchoolInfo --json")
 def show(object_type: ObjectName, zone: ZoneOption = None, as_json: AsJson = False) -> None:
     """Show what an object is made of: each element and attribute with its type and codes."""
@@ -203,7 +189,7 @@ def check(
             if not as_json:
                 errors.print(Text("sifzone:", "red"), str(error), soft_wrap=True)
             continue
-        worst = max(worst, _REFUSED if report.tally.refused else 0)
+        worst = max(worst, _REFUSED if report.tally.is_refused else 0)
         told.append({"file": str(path), **tally_facts(report.tally), "findings": findings})
         if not as_json:
             console.print(f"{path}: {tally_words(report.tally)}", soft_wrap=True)

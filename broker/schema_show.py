@@ -77,12 +77,20 @@ def finding_line(path: Path, name: str, finding: Finding) -> Text:
 def tally_words(tally: Tally) -> str:
     """Return what was counted, as the end of a line."""
     objects = "1 object" if tally.objects == 1 else f"{tally.objects:,} objects"
-    return f"{objects}: {tally.valid:,} valid, {tally.warned:,} with warnings, {tally.refused:,} refused"
+    faults = "1 fault" if tally.around == 1 else f"{tally.around:,} faults"
+    around = f"; {faults} in the message around" if tally.around else ""
+    return f"{objects}: {tally.valid:,} valid, {tally.warned:,} with warnings, {tally.refused:,} refused{around}"
 
 
 def tally_facts(tally: Tally) -> dict[str, object]:
     """Return what was counted, for JSON."""
-    return {"objects": tally.objects, "valid": tally.valid, "warned": tally.warned, "refused": tally.refused}
+    return {
+        "objects": tally.objects,
+        "valid": tally.valid,
+        "warned": tally.warned,
+        "refused": tally.refused,
+        "around": tally.around,
+    }
 
 
 def finding_facts(name: str, finding: Finding) -> dict[str, object]:
@@ -95,6 +103,8 @@ def finding_facts(name: str, finding: Finding) -> dict[str, object]:
         "severity": finding.severity,
         "message": finding.message,
         "nearest": finding.nearest,
+        "found": finding.found,
+        "expected": finding.expected,
     }
 
 

@@ -4,6 +4,7 @@ What the official files do not say of an object (labels, code lists, what it ref
 No file outside of the folder is opened, and no connection.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import xmlschema
 from lxml import etree
@@ -30,6 +30,7 @@ from schemas.variant import Variant
 _ENVELOPE: Final = "SIF_Message.xsd"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 _MAX_FILES: Final = 500
 _ALIKE: Final = ("targetNamespace", "elementFormDefault", "attributeFormDefault")
 _GROUPS: Final = (XS + "sequence", XS + "choice", XS + "all")
@@ -134,24 +135,14 @@ class Joined:
 def read(folder: Path, namespace: str) -> Joined:
     """Join SIF_Message.xsd and what it includes into one schema.
 
-    Notes are left out: they are written for people, and are no ends of our sentences.
+    Notes are left out: they are not written as ends of our sentences.
 
     Raises:
         BadSchema: A file is missing, cannot be read, or is of another namespace.
     """
     documents = _included(folder, namespace)
     first = next(iter(documents.values()))
-    nsmap: dict[str | None, str] = {}
-    for path, root in documents.items():
-        for prefix, uri in root.nsmap.items():
-            if nsmap.setdefault(prefix, uri) != uri:
-                raise BadSchema(
-                    f"{path}: the prefix {prefix or '(none)'} means another namespace than in the files before it: "
-                    "use the same prefixes in each"
-                )
-        for name in _ALIKE:
-            if root.get(name) != first.get(name):
-                raise BadSchema(f"{path}: its {name} is not that of {next(iter(documents))}: set the same in each file")
+    nsmap = _namespaces(documents)
     settings = {str(name): str(value) for name, value in first.items()}
     joined = etree.Element(XS + "schema", {"blockDefault": "#all", **settings}, nsmap)  # type: ignore[arg-type]  # a key is None where there is no prefix
     paths: list[Path] = []
@@ -162,7 +153,8 @@ def read(folder: Path, namespace: str) -> Joined:
         parts = [child for child in root if child.tag not in (XS + "include", XS + "import")]
         parts += _named_inner_types(root, joined, start=len(paths))
         joined.extend(parts)
-        joined[-1].tail = "\n"
+        if parts:
+            parts[-1].tail = "\n"
         paths += [path] * len(parts)
     # parsed anew, since only a document's own parser is asked for what it imports
     schema = etree.fromstring(etree.tostring(joined), _parser(_OnlyXml()))
@@ -171,6 +163,27 @@ def read(folder: Path, namespace: str) -> Joined:
         for was, now in zip(before.iter(), after.iter(), strict=True):
             places.setdefault(line_of(now), (path, line_of(was)))
     return Joined(schema, places)
+
+
+def _namespaces(documents: Mapping[Path, etree._Element]) -> dict[str | None, str]:
+    """Return the namespaces of all files by prefix.
+
+    Raises:
+        BadSchema: Two files do not agree on one, or on what is qualified: joined, they would mean something else.
+    """
+    first = next(iter(documents))
+    nsmap: dict[str | None, str] = {}
+    for path, root in documents.items():
+        for prefix, uri in root.nsmap.items():
+            if nsmap.setdefault(prefix, uri) != uri:
+                raise BadSchema(
+                    f"{path}: the prefix {prefix or '(none)'} means another namespace than in the files before it: "
+                    "use the same prefixes in each"
+                )
+        for name in _ALIKE:
+            if root.get(name) != documents[first].get(name):
+                raise BadSchema(f"{path}: its {name} is not that of {first}: set the same in each file")
+    return nsmap
 
 
 class _OnlyXml(etree.Resolver):
@@ -196,7 +209,10 @@ def _included(folder: Path, namespace: str) -> dict[Path, etree._Element]:
     found: dict[Path, etree._Element] = {}
     while pending:
         path, why = pending.pop(0)
-        path = path.resolve()
+        try:
+            path = path.resolve()
+        except (OSError, RuntimeError) as error:  # of links that lead to each other
+            raise BadSchema(f"{path}: cannot be followed, and is {why}: put the file itself there") from error
         if path in found:
             continue
         if not path.is_relative_to(top):
@@ -208,7 +224,7 @@ def _included(folder: Path, namespace: str) -> dict[Path, etree._Element]:
         for include in root.iterfind(XS + "include"):
             location = include.get("schemaLocation", "")
             where = f"included by {path}, line {include.sourceline},"
-            if urlsplit(location).scheme or location.startswith("//"):
+            if _URL.match(location):
                 raise BadSchema(f"{location[:200]}: is {where} but not in the folder {folder}: put the file there")
             pending.append((path.parent / location, where))
     return found
@@ -229,17 +245,20 @@ def _first(folder: Path) -> Path:
 
 
 def _parsed(path: Path, why: str) -> etree._Element:
-    if not path.is_file():  # a pipe would be waited for
-        raise BadSchema(f"{path}: there is no such file, and it is {why}: put it there")
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise BadSchema(f"{path}: there is no such file, and it is {why}: put it there")
         root = etree.fromstring(path.read_bytes(), _parser())
     except OSError as error:
-        raise BadSchema(f"{path}: cannot be read ({error.strerror}), and is {why}: let the zone read it") from error
+        raise BadSchema(
+            f"{str(path)[:500]}: cannot be read ({error.strerror}), and is {why}: let the zone read it"
+        ) from error
     except etree.XMLSyntaxError as error:
         said = error.msg.partition(", line")[0] if error.msg else "it is empty"
         raise BadSchema(f"{path}, line {error.lineno}: is not well-formed XML ({said}): get the file anew") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise BadSchema(f"{path}: has a DOCTYPE: remove it")
+    etree.strip_elements(root, XS + "annotation", with_tail=False)
     return root
 
 
@@ -306,6 +325,8 @@ def _read_trees(form: Variant, joined: Joined) -> Mapping[str, Mapping[str, froz
         return {name: reader.free_attributes(name) for name in form.declarations}
     except UnreadableSchema as error:
         raise BadSchema(f"{joined.place(error.line)}: {error.what}") from error
+    except RecursionError:
+        raise BadSchema(f"{joined.place(0)}: types hold each other too deep: no object is so deep") from None
 
 
 def _reachable(schema: etree._Element, objects: Collection[str]) -> etree._Element:

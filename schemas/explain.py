@@ -16,7 +16,7 @@ from typing import Final
 from lxml import etree
 
 from schemas.editions import WIRE_VERSIONS
-from schemas.model import CodeList, Finding, Node, line_of, nearest_of, own_text, without_blanks
+from schemas.model import CodeList, Finding, Node, kind_of, line_of, nearest_of, own_text, without_blanks
 from schemas.values import Values
 
 MAX_FINDINGS: Final = 100
@@ -154,11 +154,13 @@ class _Walk:
             message = f"{name} is empty: fill it in" + (", or leave it out." if not node.mandatory else ".")
             yield _refusal(node.path, line, "empty", message, sif_code=_BAD_VALUE)
         elif not choices:
-            message = f"{name} is not in the right form: it must be {_lower(self._values.wanted(node.simple_type))}."
-            yield _refusal(node.path, line, "value", message, sif_code=_BAD_VALUE)
+            found, expected = kind_of(text), _lower(self._values.wanted(node.simple_type))
+            message = f"{name} holds {found}, which is not the right form: it must be {expected}."
+            yield _refusal(node.path, line, "value", message, None, _BAD_VALUE, found, expected)
         else:
-            message = f"{name} has a code that is not allowed: use {self._allowed(node, choices)}."
-            yield _refusal(node.path, line, "unknown-code", message, nearest_of(text.strip(), choices), _BAD_VALUE)
+            expected, nearest = self._allowed(node, choices), nearest_of(text.strip(), choices)
+            message = f"{name} has a code that is not allowed: use {expected}."
+            yield _refusal(node.path, line, "unknown-code", message, nearest, _BAD_VALUE, kind_of(text), expected)
 
     def _allowed(self, node: Node, choices: tuple[str, ...]) -> str:
         """Name the codes, or where they are many the list that has them."""
@@ -212,8 +214,17 @@ class _Walk:
         return _refusal(path, line, "unknown-element", message, nearest)
 
 
-def _refusal(path: str, line: int, rule: str, message: str, nearest: str | None = None, sif_code: int = 3) -> Finding:
-    return Finding(path, line, rule, "refuse", message, nearest, sif_code)
+def _refusal(
+    path: str,
+    line: int,
+    rule: str,
+    message: str,
+    nearest: str | None = None,
+    sif_code: int = 3,
+    found: str = "",
+    expected: str = "",
+) -> Finding:
+    return Finding(path, line, rule, "refuse", message, nearest, sif_code, found, expected)
 
 
 def _came_later(node: Node, path: str, line: int) -> Finding:

@@ -126,6 +126,8 @@ class Finding:
         message: A sentence that says what is wrong and what to do.
         nearest: The nearest right name or code, or None. Of a code it tells something about the learner: do not log it.
         sif_code: Code in SIF error category 1: 3 not valid, 4 bad value, 6 missing.
+        found: What was there, in kind: "12 digits", "letters and blanks"; "" where that says nothing.
+        expected: What would be right, in words, or the choice of codes; "" where the rule itself says it.
     """
 
     path: str
@@ -135,6 +137,8 @@ class Finding:
     message: str
     nearest: str | None
     sif_code: int
+    found: str = ""
+    expected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,21 @@ def line_of(element: etree._Element) -> int:
 def own_text(element: etree._Element) -> str:
     """Return an element's text without that of elements in it; comments do not interrupt it."""
     return (element.text or "") + "".join(child.tail or "" for child in element)
+
+
+def kind_of(text: str) -> str:
+    """Return what a text is made of, such as "12 digits" or "letters and signs", and nothing of what it says."""
+    bare = text.strip()
+    if bare.isdigit():
+        return "1 digit" if len(bare) == 1 else f"{len(bare)} digits"
+    kinds = (
+        ("letters", any(sign.isalpha() for sign in bare)),
+        ("digits", any(sign.isdigit() for sign in bare)),
+        ("blanks", any(sign.isspace() for sign in bare)),
+        ("signs", any(not sign.isalnum() and not sign.isspace() for sign in bare)),
+    )
+    *most, last = [name for name, is_there in kinds if is_there] or ["nothing"]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def without_blanks(text: str) -> str:

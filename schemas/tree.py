@@ -16,6 +16,7 @@ _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _SAY_NOTHING: Final = frozenset(
     XS + name for name in ("annotation", "any", "anyAttribute", "unique", "key", "keyref", "simpleType")
 )
+_XML_ATTRIBUTES: Final = ("base", "id", "lang", "space")
 _GROUPS: Final = frozenset(XS + name for name in ("sequence", "choice", "all"))
 _ATTRIBUTES: Final = frozenset(XS + name for name in ("attribute", "attributeGroup", "anyAttribute"))
 
@@ -209,7 +210,10 @@ class TreeReader:
 
     def _attributes(self, part: etree._Element, path: str) -> Iterator[Node]:
         """Yield an attribute, or those of a group; one of a namespace, as xml:lang, is not ours to tell of."""
-        if part.tag == XS + "attributeGroup":
+        if part.tag == XS + "attributeGroup" and self._qualified_ref(part).startswith(f"{{{_XML}}}"):
+            for name in _XML_ATTRIBUTES:
+                self._set_free(path, f"{{{_XML}}}{name}")
+        elif part.tag == XS + "attributeGroup":
             for child in self._global("attributeGroup", _name(part, "ref")):
                 if child.tag in _ATTRIBUTES:
                     yield from self._attributes(child, path)

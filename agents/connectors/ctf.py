@@ -153,6 +153,7 @@ def _parsed(path: Path, tags: tuple[str, ...]) -> Iterator[tuple[str, etree._Ele
     with path.open("rb") as file:
         try:
             while chunk := file.read(_CHUNK):
+                held.count(chunk)
                 parser.feed(chunk)
                 for kind, part in parser.read_events():
                     element = cast("etree._Element", part)  # no other events are asked for
@@ -163,7 +164,6 @@ def _parsed(path: Path, tags: tuple[str, ...]) -> Iterator[tuple[str, etree._Ele
                     if kind == "end" and element.tag != "CTfile":
                         _forget(element)
                         held.freed()
-                held.count(chunk)
             parser.close()
         except NotWellFormed as error:
             raise SourceError(error.reason, error.line) from None

@@ -5,6 +5,7 @@ No DOCTYPE, no entities, bounded size and depth; nothing is opened, no connectio
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from lxml import etree
@@ -12,19 +13,27 @@ from lxml import etree
 from broker.protocol.errors import NotWellFormed
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-MAX_MARKS: Final = 200_000
+MAX_MARKS: Final = 180_000
 """Most ``<`` and ``=`` in a message, or in one object of a file: one for each tag, attribute and comment at the least.
 
-Each may cost libxml2 290 bytes, a hundred times what it has on the wire: 8 MiB of them would take 400 MB.
+Each may cost libxml2 300 bytes, up to a hundred times what it has on the wire: 8 MiB of them would take 400 MB.
 """
-MAX_AROUND: Final = 256
-"""Most attributes, and as many namespaces, of an element that stays open while others are read and freed."""
+MAX_NAMESPACES: Final = 10_000
+"""Most ``xmlns`` in a message, or in one object of a file: lxml compares each with all those around it."""
+MAX_ATTRIBUTES: Final = 256
+"""Most attributes in one tag, and most namespaces around an element: lxml looks for each among all the others."""
+_LIGHT: Final = 32 * 1024
+"""Bytes up to which a message is too short for its tags and attributes to weigh anything."""
 MAX_PROLOG_BYTES: Final = 64 * 1024
 """Most that may come before the root element of a document that is read piece by piece."""
 _ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
 # Looked for before parsing, so that nothing a DOCTYPE names or defines is ever read; possessive, so in one pass.
 _DOCTYPE: Final = re.compile(rb"(?s:(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE)")
 _ROOT_BEGINS: Final = re.compile(rb"(?s:(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<[^!?\s])")
+# A start tag of 256 attributes and more, and what follows it up to the next; then the tag alone, and a value in it.
+_LONG: Final = re.compile(rb"<[^<!?/][^<]{%d,}" % (5 * MAX_ATTRIBUTES))
+_TAG: Final = re.compile(rb"""<(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
+_VALUE: Final = re.compile(rb"""=\s*["']""")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
 _RESOURCE_LIMIT: Final = 114  # libxml2's XML_ERR_RESOURCE_LIMIT, which lxml does not name
 
@@ -50,7 +59,7 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
         limit: Most bytes that are looked at.
 
     Raises:
-        NotWellFormed: Too large, too many elements, not UTF-8, has a DOCTYPE, or is no XML; names the line.
+        NotWellFormed: Too large, too many tags or attributes, not UTF-8, has a DOCTYPE, or is no XML; names the line.
     """
     if len(body) > limit:
         raise NotWellFormed(
@@ -58,8 +67,9 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
             "send fewer or smaller objects"
         )
     check_start(body)
-    if len(body) > MAX_MARKS and marks(body) > MAX_MARKS:  # a shorter one cannot have so many
-        raise NotWellFormed(_too_many("the message"))
+    if len(body) > _LIGHT:
+        _check_weight("the message", body.count(b"<") + body.count(b"="), body.count(b"xmlns"))
+        _check_tags(body)
     try:
         return etree.fromstring(body, _parser)
     except etree.XMLSyntaxError as error:
@@ -83,11 +93,6 @@ def check_start(body: bytes) -> None:
         raise NotWellFormed("the message has a DOCTYPE, which the zone never reads: leave it out")
 
 
-def marks(data: bytes) -> int:
-    """Return how many ``<`` and ``=`` there are: an upper bound of its elements, attributes and namespaces."""
-    return data.count(b"<") + data.count(b"=")
-
-
 class Meter:
     """Bounds what is held of a document that is read piece by piece: what came since something was last freed.
 
@@ -97,7 +102,7 @@ class Meter:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._marks = self._bytes = 0
+        self._held = self._last = (0, 0, 0)
         self._freed = False
 
     def freed(self) -> None:
@@ -105,40 +110,70 @@ class Meter:
         self._freed = True
 
     def count(self, piece: bytes) -> None:
-        """Count a piece that the parser was fed, after what ended in it was freed.
+        """Count a piece before the parser is fed it.
 
         Raises:
             NotWellFormed: More is held than any object needs.
         """
         if self._freed:
-            self._marks = self._bytes = 0
-            self._freed = False
-        self._marks += marks(piece)
-        self._bytes += len(piece)
-        if self._bytes > MAX_MESSAGE_BYTES:
+            self._held, self._freed = self._last, False  # where in it, nobody knows
+        self._last = (len(piece), piece.count(b"<") + piece.count(b"="), piece.count(b"xmlns"))
+        size, marks, namespaces = self._held = (
+            self._held[0] + self._last[0],
+            self._held[1] + self._last[1],
+            self._held[2] + self._last[2],
+        )
+        if size > MAX_MESSAGE_BYTES:
             raise NotWellFormed(
                 f"{self._what} has more than the {MAX_MESSAGE_BYTES:,} bytes of a message: send less in one"
             )
-        if self._marks > MAX_MARKS:
-            raise NotWellFormed(_too_many(self._what))
+        _check_weight(self._what, marks, namespaces)
+
+
+def check_element(element: etree._Element) -> None:
+    """Return when an element has no more attributes than one needs.
+
+    Raises:
+        NotWellFormed: It has.
+    """
+    if len(element.attrib) > MAX_ATTRIBUTES:
+        raise _too_many_attributes(element.sourceline or 0)
 
 
 def check_around(element: etree._Element) -> None:
-    """Return when an element around objects, which stays open while they are read, is no heavier than one needs be.
+    """Return when an element that stays open while others in it are read and freed is no heavier than one needs be.
 
     Raises:
-        NotWellFormed: It has more attributes or namespaces than MAX_AROUND, those of its own parents included.
+        NotWellFormed: It has too many attributes, or namespaces, those of its own parents included.
     """
-    if len(element.attrib) > MAX_AROUND or len(element.nsmap) > MAX_AROUND:
+    check_element(element)
+    if len(element.nsmap) > MAX_ATTRIBUTES:
         raise NotWellFormed(
-            f"an element around others has more than {MAX_AROUND} attributes or namespaces: "
-            "check the system that wrote it",
+            f"more than {MAX_ATTRIBUTES} namespaces around an element: check the system that wrote it",
             element.sourceline or 0,
         )
 
 
-def _too_many(what: str) -> str:
-    return f"{what} has more than {MAX_MARKS:,} tags and attributes: send fewer or smaller objects"
+def _check_weight(what: str, marks: int, namespaces: int) -> None:
+    if marks > MAX_MARKS:
+        raise NotWellFormed(f"{what} has more than {MAX_MARKS:,} tags and attributes: send fewer or smaller objects")
+    if namespaces > MAX_NAMESPACES:
+        raise NotWellFormed(
+            f"{what} declares more than {MAX_NAMESPACES:,} namespaces: declare each once, in the first tag"
+        )
+
+
+def _check_tags(body: bytes) -> None:
+    if body.count(b"=") <= MAX_ATTRIBUTES:
+        return
+    for long in _LONG.finditer(body):
+        tag = _TAG.match(body, long.start())
+        if tag is not None and any(islice(_VALUE.finditer(body, *tag.span()), MAX_ATTRIBUTES, None)):
+            raise _too_many_attributes(1 + body.count(b"\n", 0, long.start()))
+
+
+def _too_many_attributes(line: int) -> NotWellFormed:
+    return NotWellFormed(f"a tag has more than {MAX_ATTRIBUTES} attributes: check the system that wrote it", line)
 
 
 def has_doctype(start: bytes) -> bool:

@@ -71,9 +71,6 @@ class RuleSet:
     Attributes:
         settings: What each rule does, by name.
 
-    Attributes:
-        settings: What each rule does, by name.
-
     Raises:
         UnknownRule: A name is no rule's.
         UnknownSetting: A rule is set to none of the words for it.
@@ -87,7 +84,6 @@ class RuleSet:
             if setting not in _SETTINGS:
                 raise UnknownSetting(name)
             settings[name] = setting
-        self.settings: Mapping[str, Setting] = MappingProxyType(settings)
         self.settings: Mapping[str, Setting] = MappingProxyType(settings)
         self._active = tuple(
             (rule.check, rule, severity) for rule in RULES if (severity := settings[rule.name]) != "off"

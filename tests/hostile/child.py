@@ -9,18 +9,19 @@ import json
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from tests.hostile.corpus import CORPUS, SECRET, Case
-from tests.hostile.doors import DOORS, Door
+from tests.hostile.corpus import CORPUS, FILE_CORPUS, MEBI, SECRET, Case
+from tests.hostile.doors import CASE_FILE, DOORS, FILE_DOORS, Door
 from tests.hostile.traps import PythonEvents, Traps
 
 _LIBC: Final = ctypes.CDLL(None)
-_PLAIN: Final = next(case for case in CORPUS if case.name == "nothing hostile")
+_PLAIN: Final = Case("a plain one", lambda form, _: form.fill(), "")
+_INVALID: Final = Case("an invalid one", lambda form, _: form.fill(inside=b"<x/>"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class Outcome:
         code: What was said, as a code.
         text: The words.
         seconds: How long it took.
-        megabytes: By how much the process grew at most, in MiB.
+        megabytes: By how much the process grew at most, beside the document itself where it came whole; in MiB.
         touched: Files and ports that were opened, and should not have been.
         told: Whether the words repeat what the document holds.
+        size: Of the document, in MiB.
     """
 
     case: str
@@ -43,6 +45,7 @@ class Outcome:
     megabytes: float
     touched: tuple[str, ...]
     told: bool
+    size: float = 0.0
 
 
 def _memory(name: str) -> int:
@@ -61,15 +64,13 @@ def _settle() -> int:
     return _memory("VmRSS")
 
 
-def run(case: Case, body: bytes, door: Door, file: Path, traps: Traps, python: PythonEvents) -> Outcome:
+def run(case: Case, body: bytes, door: Door, traps: Traps, python: PythonEvents) -> Outcome:
     """Take one case to the door."""
-    file.write_bytes(body)
-    del body
     before = _settle()
     traps.sprung()
     python.heard()
     started = time.perf_counter()
-    answer = door(case, file)
+    answer = door(case, body)
     seconds = time.perf_counter() - started
     touched = (*traps.sprung(), *python.heard())
     grown = max(0, _memory("VmHWM") - before) / 1024
@@ -82,17 +83,26 @@ def main(name: str, folder: Path) -> None:
     folder.mkdir()
     work = folder / "work"
     work.mkdir()
-    file = work / "case.xml"
+    file = work / CASE_FILE
     with Traps(folder / "bait") as traps, DOORS[name](work) as door:
+
+        def take(case: Case) -> tuple[int, bytes]:
+            made = (Case.transfer_file if name == "ctf" else Case.message)(case, traps.bait)
+            if name not in FILE_DOORS:
+                return len(made), made
+            file.write_bytes(made)
+            return len(made), b""
+
         python = PythonEvents((work, Path("/proc/self")))
-        make = Case.transfer_file if name == "ctf" else Case.message
-        for _ in range(2):  # what is read once, schemas above all, is read now
-            file.write_bytes(make(_PLAIN, traps.bait).replace(_PLAIN.msg_id.encode(), f"{_:032X}".encode()))
-            door(_PLAIN, file)
+        door(_PLAIN, take(_PLAIN)[1])  # what is read once, schemas above all, is read now
+        door(_INVALID, take(_INVALID)[1])
+        gc.collect()
+        gc.freeze()  # what is there by now stays, and need not be looked at again
         python.start()
-        for case in CORPUS:
-            outcome = run(case, make(case, traps.bait), door, file, traps, python)
-            sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+        for case in CORPUS + (FILE_CORPUS if name in FILE_DOORS else ()):
+            size, body = take(case)
+            outcome = run(case, body, door, traps, python)
+            sys.stdout.write(json.dumps(asdict(replace(outcome, size=size / MEBI))) + "\n")
             sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ _MESSAGE: Final = (
     b'<SIF_ObjectData><SIF_EventObject ObjectName="%(name)b" Action="Add">'
     b'<LearnerPersonal RefId="%(ref)b"%(attributes)b><PersonalInformation><Name Type="C">'
     b"<FamilyName>%(text)b</FamilyName><GivenName>" + SECRET.encode() + b"</GivenName></Name></PersonalInformation>"
+    b'<CurrentSchoolEnrolment LearnerSchoolEnrolmentRefId="%(ref)b"><LAId>820</LAId><EstablishmentId>9901'
+    b"</EstablishmentId><NCYearGroup>6</NCYearGroup></CurrentSchoolEnrolment>"
     b"%(inside)b</LearnerPersonal>%(after)b</SIF_EventObject></SIF_ObjectData></SIF_Event></SIF_Message>%(end)b"
 )
 _CTF: Final = (
@@ -154,11 +156,10 @@ class _Group:
     code: str = "1/2"
     rule: str = ""
     agent: str = REFUSED
-    prefix: str = field(default="")
 
     def cases(self) -> list[Case]:
         return [
-            Case(f"{self.prefix}{name}", make, self.says, self.code, self.rule, self.agent, self.ctf)
+            Case(name, make, self.says, self.code, self.rule, self.agent, self.ctf)
             for name, make in self.makes.items()
         ]
 
@@ -184,7 +185,9 @@ def _entity_from(scheme: str) -> Make:
 
 
 def _numbered(template: bytes, count: int) -> bytes:
-    return b"".join(template.replace(b"#", b"%d" % number) for number in range(count))
+    """Return *template* again and again, with the number of each for its hashes."""
+    form, hashes = template.replace(b"#", b"%d"), template.count(b"#")
+    return b"".join(form % ((number,) * hashes) for number in range(count))
 
 
 def _laughs(count: int, mark: bytes) -> bytes:
@@ -322,7 +325,7 @@ _TEXTLESS = _Group(
     },
 )
 _ENCODINGS = _Group(
-    "UTF-16|another encoding|not UTF-8",
+    "UTF-16|another encoding|not UTF-8|no XML at all",
     "UTF-16|another encoding|not XML",
     {
         "UTF-16 with mark": _encoded("utf-16"),
@@ -383,7 +386,6 @@ _NOT_DECLARED = _Group(
         "attribute twice": _placed(attributes=b' x="1" x="2"'),
         "RefId twice": _placed(attributes=b' x="A" RefId="B" x="C"'),
         "attribute twice by two prefixes": _placed(attributes=b' xmlns:a="u" xmlns:b="u" a:x="1" b:x="2"'),
-        "100,000 times the same attribute": _placed(attributes=b' x=""' * MANY),
         "prefix of an element not declared": _placed(inside=b"<p:x/>"),
         "prefix of an attribute not declared": _placed(attributes=b' p:x=""'),
         "prefix declared twice": _placed(attributes=b' xmlns:p="u" xmlns:p="v"'),
@@ -395,13 +397,13 @@ _NOT_DECLARED = _Group(
     },
 )
 _DEEP = _Group(
-    "256 deep|tags and attributes",
-    f"{_BROKEN_CTF}|tags and attributes",
+    "256 deep|tags and attributes|10,000 namespaces",
+    f"{_BROKEN_CTF}|tags and attributes|10,000 namespaces",
     {
         "300 deep": _placed(inside=b"<x>" * 300 + b"</x>" * 300),
         "100,000 deep": _placed(inside=b"<x>" * MANY + b"</x>" * MANY),
+        "20,000 deep with namespaces": _placed(inside=_numbered(b'<x xmlns:p#="u">', 20_000)),
         "100,000 deep and not closed": _placed(inside=b"<x>" * MANY),
-        "100,000 deep with namespaces": _placed(inside=_numbered(b'<x xmlns:p#="u">', MANY // 2)),
     },
 )
 _NAMES = _Group(
@@ -416,19 +418,45 @@ _NAMES = _Group(
     },
 )
 _MANY_MARKS = _Group(
-    "more than 200,000 tags and attributes",
-    "more than 200,000 tags and attributes",
+    "more than 180,000 tags and attributes",
+    "more than 180,000 tags and attributes",
     {
         "1,000,000 empty elements": _placed(inside=b"<x/>" * 1_000_000),
         "1,000,000 elements with texts": _placed(inside=b"x<x/>" * 1_000_000),
         "1,000,000 attributes": _placed(inside=b"<x " + _numbered(b'a#="" ', 500_000) + b"/>"),
-        "200,000 attributes of the object": _placed(attributes=b" " + _numbered(b'a#="" ', 200_000)),
         "attributes spread over elements": _placed(inside=b'<x a="" b="" c="" d="" e="" f="" g=""/>' * MANY),
-        "200,000 namespaces in one tag": _placed(inside=b"<x " + _numbered(b'xmlns:a#="u#" ', 200_000) + b"/>"),
-        "200,000 namespaces over elements": _placed(inside=_numbered(b'<x xmlns:a#="u#"/>', 200_000)),
         "500,000 comments": _placed(inside=b"<!---->" * 500_000),
         "500,000 instructions": _placed(inside=b"<?a?>" * 500_000),
         "500,000 CDATA sections": _placed(text=b"<![CDATA[x]]>" * 500_000),
+    },
+)
+_MANY_ATTRIBUTES = _Group(
+    "a tag has more than 256 attributes",
+    TAKEN,  # which never looks at them
+    {
+        "257 attributes, among others": _placed(inside=b"<x/>" * 20_000, attributes=b" " + _numbered(b'a#="" ', 257)),
+        "100,000 attributes": _placed(attributes=b" " + _numbered(b'a#="" ', MANY)),
+        "100,000 attributes of an unknown element": _placed(inside=b"<x " + _numbered(b'a#="" ', MANY) + b"/>"),
+        "200,000 attributes in the first tag": _placed(root=b" " + _numbered(b'a#="" ', 200_000)),
+        "100,000 attributes in odd quotes": _placed(attributes=b" " + _numbered(b"a#\n=\t'>\"' ", MANY)),
+    },
+)
+_SAME_ATTRIBUTE = _Group(
+    "a tag has more than 256 attributes|an attribute twice in one tag",
+    _BROKEN_CTF,
+    {"100,000 times the same attribute": _placed(attributes=b' x=""' * MANY)},
+)
+_MANY_NAMESPACES = _Group(
+    "declares more than 10,000 namespaces",
+    "declares more than 10,000 namespaces",
+    {
+        "100,000 namespaces in one tag": _placed(inside=b"<x " + _numbered(b'xmlns:a#="u#" ', MANY) + b"/>"),
+        "80,000 namespaces over elements": _placed(inside=_numbered(b'<x xmlns:a#="u#"/>', 80_000)),
+        "90,000 namespaces over nested elements": _placed(
+            inside=b"".join(b"<x " + _numbered(b'xmlns:a%d-#="u" ' % level, 375) + b">" for level in range(240))
+            + b"</x>" * 240
+        ),
+        "80,000 default namespaces": _placed(inside=_numbered(b'<x xmlns="u#"/>', 80_000)),
     },
 )
 _TOO_LARGE = _Group(
@@ -485,25 +513,27 @@ _UNKNOWN_ELEMENTS = _Group(
                 b'<t:include href="%b"/></t:stylesheet>' % bait.at("http")
             )
         ),
-        "namespace taken away": _placed(inside=b'<LocalId xmlns="">1</LocalId>'),
-        "namespace of another": _placed(inside=b'<LocalId xmlns="urn:x">1</LocalId>'),
-        "namespaces mixed by prefix": _placed(inside=b'<p:LocalId xmlns:p="urn:x">1</p:LocalId>'),
         "90,000 unknown elements": _placed(inside=b"<x/>" * 90_000),
         "90,000 elements of different names": _placed(inside=_numbered(b"<x#/>", 90_000)),
         "250 deep": _placed(inside=b"<x>" * 240 + b"</x>" * 240),
         "element named with 49,000 characters": _placed(inside=b"<" + b"x" * 49_000 + b"/>"),
         "names of look-alike letters": _placed(inside="<LоcalId>1</LоcalId>".encode()),  # noqa: RUF001  # Cyrillic
-        "100,000 namespaces in one tag": _placed(inside=b"<x " + _numbered(b'xmlns:a#="u#" ', MANY) + b"/>"),
-        "100,000 namespaces over nested elements": _placed(
-            inside=b"".join(
-                b"<x " + _numbered(b'xmlns:a#="u%d" ' % level, 400) + b">" for level in range(240)
-            )
-            + b"</x>" * 240
-        ),
-        "100,000 attributes of an unknown element": _placed(inside=b"<x " + _numbered(b'a#="" ', MANY) + b"/>"),
     },
     code="1/3",
     rule="unknown-element",
+    agent=TAKEN,
+)
+_NAMESPACES = _Group(
+    "has the wrong namespace",
+    TAKEN,
+    {
+        "namespace taken away": _placed(inside=b'<LocalId xmlns="">1</LocalId>'),
+        "namespace of another": _placed(inside=b'<LocalId xmlns="urn:x">1</LocalId>'),
+        "namespaces mixed by prefix": _placed(inside=b'<p:LocalId xmlns:p="urn:x">1</p:LocalId>'),
+        "namespaces mixed over 9,000 elements": _placed(inside=_numbered(b'<LocalId xmlns="u#">1</LocalId>', 9_000)),
+    },
+    code="1/3",
+    rule="namespace",
     agent=TAKEN,
 )
 _UNKNOWN_ATTRIBUTES = _Group(
@@ -512,11 +542,11 @@ _UNKNOWN_ATTRIBUTES = _Group(
     {
         "attribute of 7 MB": _placed(attributes=b' x="' + b"x" * (7 * MEBI) + b'"'),
         "attribute of references": _placed(attributes=b' x="' + b"&#60;" * 1_500_000 + b'"'),
-        "100,000 attributes": _placed(attributes=b" " + _numbered(b'a#="" ', MANY)),
         "xml:base": _baited(attributes=lambda bait: b' xml:base="%b"' % bait.at("http")),
         "xlink:href": _baited(
             attributes=lambda bait: b' xmlns:l="http://www.w3.org/1999/xlink" l:href="%b"' % bait.at("http")
         ),
+        "250 attributes": _placed(attributes=b" " + _numbered(b'a#="" ', 250)),
         "attribute named with 49,000 characters": _placed(attributes=b" " + b"x" * 49_000 + b'=""'),
     },
     code="1/3",
@@ -575,9 +605,40 @@ _GROUPS: Final = (
     _DEEP,
     _NAMES,
     _MANY_MARKS,
+    _MANY_ATTRIBUTES,
+    _SAME_ATTRIBUTE,
+    _MANY_NAMESPACES,
     _TOO_LARGE,
     _UNKNOWN_ELEMENTS,
+    _NAMESPACES,
     _UNKNOWN_ATTRIBUTES,
     _HARMLESS,
 )
 CORPUS: Final = tuple(case for group in _GROUPS for case in group.cases())
+
+
+def _beside(prolog: bytes, inside: bytes, depth: int) -> Make:
+    """Return a make that nests *depth* elements around pupils or objects, none of which may be held."""
+
+    def make(form: Form, _: Bait) -> bytes:
+        return form.fill(after=(prolog + b"<Pupil/><x" + inside + b">") * depth + b"</x>" * depth)
+
+    return make
+
+
+# For what reads files piece by piece: whatever is held while others come and go is bounded too.
+FILE_CORPUS: Final = (
+    Case("texts between nested elements, 80 MB", _beside(b"x" * MEBI, b"", 80), "", TAKEN, ctf="81 pupils"),
+    Case(
+        "attributes of nested elements",
+        _beside(b"", b" " + _numbered(b'a#="" ', 400), 200),
+        "256 attributes",
+        ctf="256 attributes",
+    ),
+    Case(
+        "namespaces of nested elements",
+        _beside(b"", b" " + _numbered(b'xmlns:a#="u" ', 400), 200),
+        "256 namespaces around",
+        ctf="256 namespaces around",
+    ),
+)

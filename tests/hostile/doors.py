@@ -58,8 +58,10 @@ class Answer:
     text: str = ""
 
 
-Door = Callable[[Case, Path], Answer]
-"""Is given a case and the file with its bytes."""
+Door = Callable[[Case, bytes], Answer]
+"""Is given a case and its bytes; what reads files finds them in CASE_FILE of its folder."""
+CASE_FILE: Final = "case.xml"
+FILE_DOORS: Final = frozenset({"schema check", "ctf"})
 
 
 def _of_refusal(why: Refusal | None) -> Answer:
@@ -72,9 +74,9 @@ def intake(folder: Path) -> Iterator[Door]:
     zone = make_zone(folder / "zone")
     router = Router(zone.registry, zone.agreements, date.today())  # noqa: DTZ011  # as the worker does
 
-    def answer(_: Case, file: Path) -> Answer:
+    def answer(_: Case, body: bytes) -> Answer:
         try:
-            inbound = read(file.read_bytes(), SENDER, intake_key(REF_ID))
+            inbound = read(body, SENDER, intake_key(REF_ID))
         except ZoneError as error:
             return _of_refusal(refusal(error))
         decision = decide(inbound, router, LearnerIndex())
@@ -97,7 +99,7 @@ def worker(folder: Path) -> Iterator[Door]:
         desk = Desk(zone, store, carrier, Worker(transport, store, zone))
         desk.worker.open(range(zone.settings.partitions))
         desk.register()
-        yield lambda case, file: at_desk(desk, case, file.read_bytes())
+        yield lambda case, body: at_desk(desk, case, body)
 
 
 def at_desk(desk: Desk, case: Case, body: bytes) -> Answer:
@@ -123,11 +125,11 @@ def quarantine(folder: Path) -> Iterator[Door]:
     """Give what ``quarantine fix --file`` says of a file."""
     del folder
 
-    def answer(case: Case, file: Path) -> Answer:
+    def answer(case: Case, body: bytes) -> Answer:
         entry = QuarantineEntry(
-            "0" * 32, 0.0, SENDER, case.msg_id, 0, "", "", "", "refused", 1, 2, "", (), "", 0, fixed=False, state="held"
+            "0" * 32, 0.0, SENDER, case.msg_id, 0, "", "", "", "refused", 1, 2, "", (), "", 0, fixed=False, state="held", by="", changed=0.0
         )
-        return _of_refusal(check_body(entry, file.read_bytes(), shipped()).fault)
+        return _of_refusal(check_body(entry, body, shipped()).fault)
 
     yield answer
 
@@ -135,10 +137,10 @@ def quarantine(folder: Path) -> Iterator[Door]:
 @contextmanager
 def schema_check(folder: Path) -> Iterator[Door]:
     """Give what ``sifzone schema check`` says: 1/2 for exit code 2, the first rule for 1."""
-    del folder
+    file = folder / CASE_FILE
     runner = CliRunner()
 
-    def answer(_: Case, file: Path) -> Answer:
+    def answer(_: Case, __: bytes) -> Answer:
         result = runner.invoke(schema_cli.app, ["check", "--json", str(file)])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             return Answer("raised", repr(result.exception))
@@ -170,10 +172,10 @@ def agent(folder: Path) -> Iterator[Door]:
             settings, store, Spool(store, _PLATFORM, schema), inbox, {"LearnerPersonal": (_look_at,)}
         )
 
-        def answer(case: Case, file: Path) -> Answer:
+        def answer(case: Case, body: bytes) -> Answer:
             before, known = carrier.received, len(inbox.all_failed())
             zone.publish(
-                Outgoing(DELIVERY, _PLATFORM, file.read_bytes(), case.msg_id, "SIF_Event", user_id=BROKER_LOGIN)
+                Outgoing(DELIVERY, _PLATFORM, body, case.msg_id, "SIF_Event", user_id=BROKER_LOGIN)
             )
             while carrier.received == before:
                 zone.poll(0)
@@ -184,8 +186,11 @@ def agent(folder: Path) -> Iterator[Door]:
             if len(failed) > known:
                 return Answer(REFUSED, failed[-1].reason)
             with store.snapshot() as db:
-                kept = list(KeptObjects(db).all("LearnerPersonal"))
-            return Answer(TAKEN, f"{len(kept)} kept")
+                try:
+                    kept = len(list(KeptObjects(db).all("LearnerPersonal")))
+                except ZoneError as error:
+                    return Answer("kept unreadable", str(error))
+            return Answer(TAKEN if kept == 1 else f"{kept} kept")
 
         yield answer
 
@@ -197,10 +202,10 @@ def _look_at(event: Event) -> None:
 @contextmanager
 def ctf(folder: Path) -> Iterator[Door]:
     """Give what the CTF connector makes of a file."""
-    del folder
+    file = folder / CASE_FILE
     source = CtfSource(CtfOptions())
 
-    def answer(_: Case, file: Path) -> Answer:
+    def answer(_: Case, __: bytes) -> Answer:
         try:
             pupils = sum(isinstance(item, Record) for item in source.read(file))
         except SourceError as error:

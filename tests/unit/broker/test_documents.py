@@ -1,4 +1,4 @@
-"""Files of any size piece by piece: which objects are found in them, what of their message is known, what is refused."""
+"""Files of any size piece by piece: which objects are found, what of their message is known, and what is refused."""
 
 import re
 import subprocess
@@ -16,6 +16,7 @@ from broker.protocol import documents
 from broker.protocol.documents import MAX_MESSAGE_BYTES, MAX_PROLOG_BYTES
 from broker.protocol.envelope import LOOKED_AFTER, NAMESPACE, Action, build_event, local_name
 from broker.protocol.errors import NotWellFormed
+from schemas.model import line_of
 from tests.unit.broker.builders import event, header
 
 XMLNS = f'xmlns="{NAMESPACE}"'
@@ -70,7 +71,7 @@ class Reader:
         return found, caught.value
 
     def _advance(self, more: int) -> None:
-        assert more > 0
+        assert more >= 0
         self.read += more
 
 
@@ -135,6 +136,8 @@ def test_object_of_an_example_is_found(reader: Reader) -> None:
     text = sif_message(f"<SIF_Request><SIF_Header/><SIF_Query>{query}</SIF_Query></SIF_Request>")
 
     assert reader.told(text) == [("TermInfo", "1", None, "2.1")]
+    assert [found.example for found in reader.objects(text)] == [True]
+    assert [found.example for found in reader.objects(response(term(1)))] == [False]
 
 
 def test_object_of_a_message_in_a_message_has_the_version_of_the_inner_one(reader: Reader) -> None:
@@ -216,7 +219,7 @@ def test_start_that_the_zone_reads_is_read(start: str, reader: Reader) -> None:
 def test_lines_are_those_of_the_file(reader: Reader) -> None:
     text = f"<w {XMLNS}>\n" + "\n".join(term(number, "x" * 10_000) for number in range(50)) + "</w>"
 
-    assert [found.element.sourceline for found in reader.objects(text)] == list(range(2, 52))
+    assert [line_of(found.element) for found in reader.objects(text)] == list(range(2, 52))
 
 
 def test_object_is_gone_once_the_next_is_asked_for(reader: Reader) -> None:
@@ -229,9 +232,7 @@ def test_object_is_gone_once_the_next_is_asked_for(reader: Reader) -> None:
 
 def test_progress_is_told_piece_by_piece(reader: Reader) -> None:
     text = f"<w {XMLNS}>" + term(1, "x" * ROOM) * 20 + "</w>"
-    told = []
-    for _ in reader.objects(text):
-        told.append(reader.read)
+    told = [reader.read for _ in reader.objects(text)]
 
     assert told == sorted(told)
     assert len(set(told)) > 10
@@ -292,6 +293,18 @@ def test_objects_before_a_fault_are_found(end: str, says: str, room: int, reader
     assert re.search(says, str(refusal))
     assert refusal.line in (0, 3)
     assert SECRET.casefold() not in str(refusal).casefold()
+
+
+def test_fault_is_told_however_much_comes_after_it(reader: Reader) -> None:
+    after = term(3, "x" * 1_000_000) * 10
+
+    found, refusal = reader.until_refused(f"<w {XMLNS}>{term(1)}\n{term(2, '&nbsp;')}{after}</w>")
+
+    assert found == ["1"]
+    assert str(refusal) == (
+        "line 2: the message has an entity that XML itself does not define: check the system that wrote it"
+    )
+    assert reader.read <= ROOM
 
 
 def test_bytes_that_are_not_utf_8_are_refused_with_their_line(reader: Reader) -> None:

@@ -226,3 +226,4 @@ def _type_objects(schema: etree._Element) -> None:
             complex_type.set("name", declaration.get("name", ""))
             declaration.set("type", declaration.get("name", ""))
             declaration.addnext(complex_type)
+            declaration.text = None
