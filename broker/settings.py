@@ -74,7 +74,7 @@ class Zone:
 
     Attributes:
         validator: Its schemas, code lists and rules.
-        stamp: Changes when zone.toml, an agreement, a code list or an official schema does.
+        stamp: Changes when zone.toml, an agreement or a code list does; official schemas are read at start-up.
     """
 
     folder: Path

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from lxml import etree
 
+_MANY: Final = 1000
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
 
 Kind = Literal["element", "attribute"]
@@ -208,8 +209,11 @@ def without_blanks(text: str) -> str:
 def nearest_of(word: str, words: tuple[str, ...], cutoff: float = 0.6) -> str | None:
     """Return that of *words* which is most like *word*, upper and lower case being the same, or None.
 
-    The word is cut to 200 characters: what it is compared with is shorter, and it may come from anybody.
+    The word is cut to 200 characters: what it is compared with is shorter, and it may come from anybody. Of very many
+    words only those are looked at that begin alike.
     """
+    if len(words) > _MANY:
+        words = tuple(w for w in words if w[:1].casefold() == word[:1].casefold())[:_MANY]
     folded = {w.casefold(): w for w in reversed(words)}
     close = difflib.get_close_matches(word[:200].casefold(), folded, n=1, cutoff=cutoff)
     return folded[close[0]] if close else None

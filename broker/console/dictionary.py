@@ -136,7 +136,7 @@ class _Dictionary:
         self._title = title
         self._schema = schema
         self._agreements = tuple(sorted(agreements, key=lambda one: one.id))
-        self._lists = tuple(schemas.codes(name) for name in schemas.code_list_names())
+        self._lists = tuple(schema.code_lists.values())
         self._object_pages = _pages("objects", schema.objects)
         self._list_pages = _pages("code-lists", (one.name for one in self._lists))
         self._agreement_pages = _pages("agreements", (one.id for one in self._agreements))

@@ -33,7 +33,7 @@ _MESSAGE: Final = (
     b"<SIF_Timestamp>2026-09-15T08:15:00Z</SIF_Timestamp><SIF_SourceId>"
     + SENDER.encode()
     + b"</SIF_SourceId></SIF_Header>"
-    b'<SIF_ObjectData><SIF_EventObject ObjectName="%(name)b" Action="Add">'
+    b'%(between)b<SIF_ObjectData><SIF_EventObject ObjectName="%(name)b" Action="Add">'
     b'<LearnerPersonal RefId="%(ref)b"%(attributes)b><PersonalInformation><Name Type="C">'
     b"<FamilyName>%(text)b</FamilyName><GivenName>" + SECRET.encode() + b"</GivenName></Name></PersonalInformation>"
     b'<CurrentSchoolEnrolment LearnerSchoolEnrolmentRefId="%(ref)b"><LAId>820</LAId><EstablishmentId>9901'
@@ -43,7 +43,7 @@ _MESSAGE: Final = (
 _CTF: Final = (
     b"%(prolog)b<CTfile%(root)b><Header><DocumentName>Common Transfer File</DocumentName>"
     b"<CTFversion>25.0</CTFversion><DocumentQualifier>full</DocumentQualifier><SourceSchool><LEA>820</LEA>"
-    b"<Estab>9901</Estab></SourceSchool></Header><CTFpupilData><Pupil%(attributes)b><UPN>%(ref)b</UPN>"
+    b"<Estab>9901</Estab></SourceSchool></Header>%(between)b<CTFpupilData><Pupil%(attributes)b><UPN>%(ref)b</UPN>"
     b"<Surname>%(text)b</Surname><Forename>" + SECRET.encode() + b"</Forename>%(inside)b</Pupil>%(after)b"
     b"</CTFpupilData></CTfile>%(end)b"
 )
@@ -101,9 +101,9 @@ class Form:
     msg_id: bytes
 
     def fill(self, **places: bytes) -> bytes:
-        """Return the document with each place filled: prolog, root, attributes, ref, text, inside, after, end, name."""
+        """Return the document with each place filled: its prolog, root, and so on, in the order of the template."""
         filled = {b"id": self.msg_id, b"ref": REF_ID.encode(), b"name": b"LearnerPersonal", b"text": b"Quill"}
-        filled |= dict.fromkeys((b"prolog", b"root", b"attributes", b"inside", b"after", b"end"), b"")
+        filled |= dict.fromkeys((b"prolog", b"root", b"between", b"attributes", b"inside", b"after", b"end"), b"")
         return self.template % (filled | {place.encode(): content for place, content in places.items()})
 
 
@@ -159,8 +159,7 @@ class _Group:
 
     def cases(self) -> list[Case]:
         return [
-            Case(name, make, self.says, self.code, self.rule, self.agent, self.ctf)
-            for name, make in self.makes.items()
+            Case(name, make, self.says, self.code, self.rule, self.agent, self.ctf) for name, make in self.makes.items()
         ]
 
 
@@ -425,6 +424,7 @@ _MANY_MARKS = _Group(
         "1,000,000 elements with texts": _placed(inside=b"x<x/>" * 1_000_000),
         "1,000,000 attributes": _placed(inside=b"<x " + _numbered(b'a#="" ', 500_000) + b"/>"),
         "attributes spread over elements": _placed(inside=b'<x a="" b="" c="" d="" e="" f="" g=""/>' * MANY),
+        "200,000 attributes in the first tag": _placed(root=b" " + _numbered(b'a#="" ', 200_000)),
         "500,000 comments": _placed(inside=b"<!---->" * 500_000),
         "500,000 instructions": _placed(inside=b"<?a?>" * 500_000),
         "500,000 CDATA sections": _placed(text=b"<![CDATA[x]]>" * 500_000),
@@ -437,7 +437,6 @@ _MANY_ATTRIBUTES = _Group(
         "257 attributes, among others": _placed(inside=b"<x/>" * 20_000, attributes=b" " + _numbered(b'a#="" ', 257)),
         "100,000 attributes": _placed(attributes=b" " + _numbered(b'a#="" ', MANY)),
         "100,000 attributes of an unknown element": _placed(inside=b"<x " + _numbered(b'a#="" ', MANY) + b"/>"),
-        "200,000 attributes in the first tag": _placed(root=b" " + _numbered(b'a#="" ', 200_000)),
         "100,000 attributes in odd quotes": _placed(attributes=b" " + _numbered(b"a#\n=\t'>\"' ", MANY)),
     },
 )
@@ -558,8 +557,12 @@ _HARMLESS = _Group(
     TAKEN,
     {
         "nothing hostile": _placed(),
-        "stylesheet, file": _baited(prolog=lambda bait: b'<?xml-stylesheet type="text/xsl" href="%b"?>' % bait.at("file")),
-        "stylesheet, http": _baited(prolog=lambda bait: b'<?xml-stylesheet type="text/xsl" href="%b"?>' % bait.at("http")),
+        "stylesheet, file": _baited(
+            prolog=lambda bait: b'<?xml-stylesheet type="text/xsl" href="%b"?>' % bait.at("file")
+        ),
+        "stylesheet, http": _baited(
+            prolog=lambda bait: b'<?xml-stylesheet type="text/xsl" href="%b"?>' % bait.at("http")
+        ),
         "model of a schema": _baited(prolog=lambda bait: b'<?xml-model href="%b"?>' % bait.at("http")),
         "catalogue": _baited(prolog=lambda bait: b'<?oasis-xml-catalog catalog="%b"?>' % bait.at("file")),
         "instruction for PHP": _placed(inside=b'<?php system("id"); ?>'),
@@ -581,7 +584,9 @@ _HARMLESS = _Group(
         "90,000 comments in a text": _placed(text=b"x<!---->" * 90_000),
         "texts that grow when written, 1 MB": _placed(text=b">" * MEBI + "é".encode() * MEBI),
         "XML 1.1": _declared(b'<?xml version="1.1"?>'),
-        "XML 1.0 with odd quotes and blanks": _declared(b"<?xml\tversion = '1.0'\n encoding = 'utf-8' standalone='yes' ?>"),
+        "XML 1.0 with odd quotes and blanks": _declared(
+            b"<?xml\tversion = '1.0'\n encoding = 'utf-8' standalone='yes' ?>"
+        ),
         "byte order mark": _placed(prolog=BOM),
         "byte order mark in a text": _placed(text=b"a" + BOM + b"b"),
         "noncharacter 1FFFE": _placed(text="\U0001fffe".encode()),
@@ -617,28 +622,40 @@ _GROUPS: Final = (
 CORPUS: Final = tuple(case for group in _GROUPS for case in group.cases())
 
 
-def _beside(prolog: bytes, inside: bytes, depth: int) -> Make:
-    """Return a make that nests *depth* elements around pupils or objects, none of which may be held."""
-
-    def make(form: Form, _: Bait) -> bytes:
-        return form.fill(after=(prolog + b"<Pupil/><x" + inside + b">") * depth + b"</x>" * depth)
-
-    return make
+def _around(text: bytes, attributes: bytes, depth: int) -> Make:
+    """Return a make that nests *depth* elements, each beside something that ends and is freed."""
+    return _placed(between=(text + b"<Pupil/><x" + attributes + b">") * depth + b"</x>" * depth)
 
 
-# For what reads files piece by piece: whatever is held while others come and go is bounded too.
+# For what reads files piece by piece: whatever stays while others come and go is bounded too.
 FILE_CORPUS: Final = (
-    Case("texts between nested elements, 80 MB", _beside(b"x" * MEBI, b"", 80), "", TAKEN, ctf="81 pupils"),
+    Case("80 texts of 1 MB between nested elements", _around(b"x" * MEBI, b"", 80), "", TAKEN, TAKEN, ctf="81 pupils"),
     Case(
         "attributes of nested elements",
-        _beside(b"", b" " + _numbered(b'a#="" ', 400), 200),
-        "256 attributes",
+        _around(b"", b" " + _numbered(b'a#="" ', 400), 200),
+        "256 attributes|180,000 tags",
         ctf="256 attributes",
     ),
     Case(
         "namespaces of nested elements",
-        _beside(b"", b" " + _numbered(b'xmlns:a#="u" ', 400), 200),
+        _around(b"", b" " + _numbered(b'xmlns:a#="u" ', 400), 20),
         "256 namespaces around",
         ctf="256 namespaces around",
+    ),
+    Case(
+        "9,000 empty objects",
+        _placed(after=b"<LearnerPersonal/>" * 9_000),
+        "",
+        TAKEN,
+        "missing",
+        ctf=TAKEN,
+    ),
+    Case(
+        "600,000 elements that are no pupils, between pupils",
+        _placed(between=(b"<x>" + b"<y/>" * 6_000 + b"</x><Pupil/>") * 100),
+        "",
+        TAKEN,
+        TAKEN,
+        ctf="101 pupils",
     ),
 )

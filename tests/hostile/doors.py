@@ -127,7 +127,25 @@ def quarantine(folder: Path) -> Iterator[Door]:
 
     def answer(case: Case, body: bytes) -> Answer:
         entry = QuarantineEntry(
-            "0" * 32, 0.0, SENDER, case.msg_id, 0, "", "", "", "refused", 1, 2, "", (), "", 0, fixed=False, state="held", by="", changed=0.0
+            "0" * 32,
+            0.0,
+            SENDER,
+            case.msg_id,
+            0,
+            "",
+            "",
+            "",
+            "refused",
+            1,
+            2,
+            "",
+            (),
+            "",
+            0,
+            fixed=False,
+            state="held",
+            by="",
+            changed=0.0,
         )
         return _of_refusal(check_body(entry, body, shipped()).fault)
 
@@ -174,9 +192,7 @@ def agent(folder: Path) -> Iterator[Door]:
 
         def answer(case: Case, body: bytes) -> Answer:
             before, known = carrier.received, len(inbox.all_failed())
-            zone.publish(
-                Outgoing(DELIVERY, _PLATFORM, body, case.msg_id, "SIF_Event", user_id=BROKER_LOGIN)
-            )
+            zone.publish(Outgoing(DELIVERY, _PLATFORM, body, case.msg_id, "SIF_Event", user_id=BROKER_LOGIN))
             while carrier.received == before:
                 zone.poll(0)
                 carrier.turn(transport, 0.01)

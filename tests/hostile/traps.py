@@ -22,7 +22,7 @@ class Traps:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         (folder / "secret.txt").write_text(SECRET)
-        (folder / "evil.dtd").write_text(f'<!ENTITY % e "<!ENTITY &#37; s SYSTEM \'file://{folder}/secret.txt\'>">')
+        (folder / "evil.dtd").write_text(f"<!ENTITY % e \"<!ENTITY &#37; s SYSTEM 'file://{folder}/secret.txt'>\">")
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._watch = self._libc.inotify_init1(os.O_NONBLOCK)
         if self._watch < 0 or self._libc.inotify_add_watch(self._watch, os.fsencode(folder), _IN_OPEN | _IN_ACCESS) < 0:

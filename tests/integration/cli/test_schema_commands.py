@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import broker.cli
 from broker import schema_show
 from broker.protocol.envelope import NAMESPACE
+from broker.protocol.errors import ZoneError
 from broker.schema_show import FileProgress
 from tests.instances import instance
 from tests.integration.cli.conftest import make_small_zone, sentence_of, sifzone
@@ -69,6 +70,23 @@ def zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def called(*arguments: str | Path, code: int = 0) -> str:
+    """Call a command in this process, which is quicker, and return what it printed; it must end with *code*."""
+    done = CliRunner().invoke(
+        broker.cli.app, ["schema", *map(str, arguments)], env={"SIFZONE_ZONE": "", "COLUMNS": "200"}
+    )
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stdout
+
+
+def failing(*arguments: str | Path) -> str:
+    """Call a command in this process and return the sentence with which it fails."""
+    done = CliRunner().invoke(broker.cli.app, ["schema", *map(str, arguments)], env={"SIFZONE_ZONE": ""})
+    assert isinstance(done.exception, ZoneError), done.output
+    assert done.stdout == ""
+    return str(done.exception)
+
+
 def lines_of(file: Path, printed: str) -> Iterator[str]:
     """Yield what was printed of a file."""
     for line in printed.splitlines():
@@ -90,28 +108,26 @@ def parsed(printed: str) -> Any:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_has_an_example(command: str) -> None:
-    done = CliRunner().invoke(broker.cli.app, ["schema", command, "--help"], env={"COLUMNS": "200"})
-
-    assert done.exit_code == 0
-    assert f"sifzone schema {command}" in done.stdout.partition("Example")[2]
+    assert f"sifzone schema {command}" in called(command, "--help").partition("Example")[2]
 
 
 def test_help_of_the_group_lists_every_command() -> None:
-    done = CliRunner().invoke(broker.cli.app, ["schema", "--help"], env={"COLUMNS": "200"})
+    printed = called("--help")
 
-    assert {word for word in done.stdout.split() if word in COMMANDS} == {*COMMANDS}
-    assert "sifzone schema check" in done.stdout.partition("Example")[2]
+    assert {word for word in printed.split() if word in COMMANDS} == {*COMMANDS}
+    assert "sifzone schema check" in printed.partition("Example")[2]
 
 
 # looking
 
 
 def test_list_has_every_object_for_people_and_for_programs(zones: Path) -> None:
-    printed = sifzone("schema", "list").stdout
-    facts = parsed(sifzone("schema", "list", "--json", "--zone", zones / "codes").stdout)
+    printed = called("list")
+    facts = parsed(called("list", "--json", "--zone", zones / "codes"))
 
     assert "46 objects" in printed
-    assert all(row["object"] in printed and row["title"] in printed for row in facts)
+    assert all(f" {row['object']} " in printed for row in facts)
+    assert all(row["title"] for row in facts)
     assert len(facts) == 46
     (term,) = (row for row in facts if row["object"] == "TermInfo")
     assert term == {
@@ -128,8 +144,8 @@ def test_list_has_every_object_for_people_and_for_programs(zones: Path) -> None:
 
 
 def test_codes_lists_the_lists_and_the_codes_of_one(zones: Path) -> None:
-    every = parsed(sifzone("schema", "codes", "--json").stdout)
-    one = sifzone("schema", "codes", "LearnerEnrolmentStatus", "--zone", zones / "codes").stdout
+    every = parsed(called("codes", "--json"))
+    one = called("codes", "LearnerEnrolmentStatus", "--zone", zones / "codes")
 
     (row,) = (row for row in every if row["list"] == "LearnerEnrolmentStatus")
     assert (row["codes"], row["open"]) == (8, False)
@@ -138,22 +154,22 @@ def test_codes_lists_the_lists_and_the_codes_of_one(zones: Path) -> None:
 
 
 def test_list_of_codes_that_there_is_not_names_the_nearest() -> None:
-    assert "did you mean EthnicityCodes?" in sentence_of(sifzone("schema", "codes", "EthnicityCode", code=2))
+    assert "did you mean EthnicityCodes?" in failing("codes", "EthnicityCode")
 
 
 def test_show_draws_an_object_with_its_marks() -> None:
-    printed = sifzone("schema", "show", "LearnerSchoolEnrolment").stdout
+    printed = called("show", "LearnerSchoolEnrolment")
     lines = {line.strip("│├└─ ").split(" ")[0]: line for line in printed.splitlines()}
 
     assert "@LearnerPersonalRefId* → LearnerPersonal" in lines["@LearnerPersonalRefId*"]
-    assert "xs:date" in lines["EntryDate*~"] if "EntryDate*~" in lines else "xs:date" in lines["EntryDate*"]
+    assert "EntryDate* xs:date" in lines["EntryDate*"]
     assert "codes:LearnerEnrolmentStatus" in lines["@MembershipType*"]
     assert any(name.endswith("~") for name in lines)
     assert "* must be there   + may be repeated   ~ may be emptied with xsi:nil" in printed
 
 
 def test_show_tells_programs_every_node_in_order() -> None:
-    facts = parsed(sifzone("schema", "show", "ContactPersonal", "--json").stdout)
+    facts = parsed(called("show", "ContactPersonal", "--json"))
 
     paths = [node["path"] for node in facts]
     assert paths[:4] == ["", "@RefId", "LocalId", "PersonalInformation"]
@@ -173,23 +189,21 @@ def test_show_tells_programs_every_node_in_order() -> None:
     assert (phone["codes"], phone["mandatory"], phone["kind"]) == ("PhoneType", True, "attribute")
 
 
-@pytest.mark.parametrize("command", ["show", "sample"])
-def test_object_that_there_is_not_names_the_nearest(command: str) -> None:
-    said = sentence_of(sifzone("schema", command, "LearnerPersonnel", code=2))
+def test_object_that_there_is_not_names_the_nearest() -> None:
+    says = "no schema describes an object named 'LearnerPersonnel': did you mean LearnerPersonal?"
 
-    assert "'LearnerPersonnel': did you mean LearnerPersonal?" in said
+    assert says in sentence_of(sifzone("schema", "show", "LearnerPersonnel", code=2))
+    assert failing("sample", "LearnerPersonnel") == says
 
 
 def test_samples_are_valid(tmp_path: Path) -> None:
-    runner = CliRunner()
     made = []
     for name in ("LearnerPersonal", "TermInfo", "Lesson", "LearnerTransfer"):
         for more in ([], ["--minimal"]):
-            done = runner.invoke(broker.cli.app, ["schema", "sample", name, *more])
             made.append(tmp_path / f"{name}{''.join(more)}.xml")
-            made[-1].write_text(done.stdout)
+            made[-1].write_text(called("sample", name, *more))
 
-    printed = sifzone("schema", "check", *made).stdout
+    printed = called("check", *made)
 
     assert printed.splitlines() == [f"{path}: 1 object: 1 valid, 0 with warnings, 0 refused" for path in made]
     sizes = [path.stat().st_size for path in made]
@@ -207,7 +221,7 @@ def test_valid_file_is_one_line_and_exit_code_0(files: Path) -> None:
 
 
 def test_warning_is_printed_with_its_place_and_exit_code_0(files: Path) -> None:
-    printed = sifzone("schema", "check", files / "warned.xml").stdout
+    printed = called("check", files / "warned.xml")
 
     warning, total = lines_of(files / "warned.xml", printed)
     assert warning.startswith(f"{line_in(WARNED, MARK)}: warning [unknown-code] LearnerSpecialNeeds/Provision: ")
@@ -237,7 +251,7 @@ def test_file_that_cannot_be_used_is_exit_code_2_and_the_others_are_checked(file
 
 
 def test_fault_of_the_envelope_is_refused(files: Path) -> None:
-    printed = sifzone("schema", "check", files / "message.xml", code=1).stdout
+    printed = called("check", files / "message.xml", code=1)
 
     finding, total = lines_of(files / "message.xml", printed)
     assert finding.startswith("2: refused [value] SIF_Event/SIF_Header/SIF_MsgId: ")
@@ -245,24 +259,24 @@ def test_fault_of_the_envelope_is_refused(files: Path) -> None:
 
 
 def test_parts_and_editions_are_as_asked_for(files: Path) -> None:
-    assert " [missing] TermInfo/" in sifzone("schema", "check", files / "part.xml", code=1).stdout
-    done = sifzone("schema", "check", "--part", "--edition", "1.1", files / "part.xml", files / "newer.xml", code=1)
+    assert " [missing] TermInfo/" in called("check", files / "part.xml", code=1)
+    printed = called("check", "--part", "--edition", "1.1", files / "part.xml", files / "newer.xml", code=1)
 
-    (total,) = lines_of(files / "part.xml", done.stdout)
+    (total,) = lines_of(files / "part.xml", printed)
     assert " 1 valid" in total
-    finding, _ = lines_of(files / "newer.xml", done.stdout)
+    finding, _ = lines_of(files / "newer.xml", printed)
     assert ' [edition] ContactPersonal/LocalId: LocalId came with UK 1.3: send it in a message with Version="2.4"' in (
         finding
     )
 
 
 def test_limit_leaves_findings_out_and_counts_them(files: Path) -> None:
-    printed = sifzone("schema", "check", "--limit", "2", files / "many.xml", code=1).stdout
+    printed = called("check", "--limit", "2", files / "many.xml", code=1)
 
     *findings, total = lines_of(files / "many.xml", printed)
     assert len(findings) == 2
     assert total == " 5 objects: 0 valid, 0 with warnings, 5 refused"
-    none = sifzone("schema", "check", "--limit", "0", files / "many.xml", code=1).stdout
+    none = called("check", "--limit", "0", files / "many.xml", code=1)
     assert len(none.splitlines()) == 1
 
 
@@ -283,15 +297,9 @@ def test_programs_get_one_document_of_all_files(files: Path) -> None:
         "findings": [],
     }
     (finding,) = wrong["findings"]
-    assert finding == {
-        "object": "TermInfo",
-        "path": "StartDate",
-        "line": line_in(WRONG, MARK),
-        "rule": "value",
-        "severity": "refuse",
-        "message": finding["message"],
-        "nearest": None,
-    }
+    assert finding | {"object": "TermInfo", "path": "StartDate", "line": line_in(WRONG, MARK)} == finding
+    assert finding | {"rule": "value", "severity": "refuse", "nearest": None} == finding
+    assert "StartDate" in finding["message"]
     assert (message["around"], message["findings"][0]["object"]) == (1, "")
     assert cut.keys() == {"file", "unusable", "findings"}
     assert len(cut["findings"]) == 1
@@ -308,7 +316,7 @@ def test_programs_get_one_document_of_all_files(files: Path) -> None:
 def test_rules_are_as_the_zone_sets_them(
     setting: str, code: int, says: tuple[str, ...], files: Path, zones: Path
 ) -> None:
-    printed = sifzone("schema", "check", files / "upn.xml", "--zone", zones / setting, code=code).stdout
+    printed = called("check", files / "upn.xml", "--zone", zones / setting, code=code)
 
     assert [found in line for line, found in zip(printed.splitlines(), says, strict=True)] == [True] * len(says)
     assert "A820990119017" not in printed
@@ -322,7 +330,7 @@ def test_codes_of_a_zone_are_valid_in_it(files: Path, zones: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--official", "«files»"), "has no SIF_Message.xsd"),
+        (("--official", "«files»"), "put SIF UK's SIF_Message.xsd there"),
         (("--official", "«files»", "--zone", "«files»"), "--official and --zone cannot go together"),
         (("--zone", "«files»"), "has no zone.toml"),
         (("--edition", "1.4"), "there is no edition 1.4: use one of 1.0, 1.1, 1.2, 1.3"),
@@ -332,7 +340,13 @@ def test_codes_of_a_zone_are_valid_in_it(files: Path, zones: Path) -> None:
 def test_what_cannot_be_checked_by_is_said_in_one_line(arguments: tuple[str, ...], says: str, files: Path) -> None:
     given = [argument.replace("«files»", str(files)) for argument in arguments]
 
-    assert says in sentence_of(sifzone("schema", "check", files / "valid.xml", *given, code=2))
+    assert says in failing("check", files / "valid.xml", *given)
+
+
+def test_folder_without_a_schema_is_said_in_one_line(files: Path) -> None:
+    said = sentence_of(sifzone("schema", "check", files / "valid.xml", "--official", files, code=2))
+
+    assert "put SIF UK's SIF_Message.xsd there" in said
 
 
 def test_mistake_in_the_codes_of_a_zone_is_said_in_one_line(files: Path, tmp_path: Path) -> None:
@@ -340,7 +354,7 @@ def test_mistake_in_the_codes_of_a_zone_is_said_in_one_line(files: Path, tmp_pat
     (tmp_path / "zone" / "codes").mkdir()
     (tmp_path / "zone" / "codes" / "ours.toml").write_text('[YesNos.codes]\nM = "Maybe"\n')
 
-    said = sentence_of(sifzone("schema", "check", files / "valid.xml", "--zone", tmp_path / "zone", code=2))
+    said = failing("check", files / "valid.xml", "--zone", tmp_path / "zone")
 
     assert "ours.toml: there is no code list 'YesNos': did you mean YesNo?" in said
 
@@ -349,9 +363,7 @@ def test_mistake_in_the_codes_of_a_zone_is_said_in_one_line(files: Path, tmp_pat
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_bar_is_for_terminals_alone(
-    is_terminal: bool, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bar_is_for_terminals_alone(is_terminal: bool, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(schema_show, "errors", Console(file=shown, force_terminal=is_terminal, width=100))
     monkeypatch.setattr(schema_show, "_BAR_AFTER", 0.0)
@@ -377,9 +389,9 @@ def test_bar_is_not_shown_before_it_takes_a_while(files: Path, monkeypatch: pyte
 
 
 def test_sets_that_are_alike_are_exit_code_0_and_others_1() -> None:
-    assert sifzone("schema", "diff", "ours", "1.3").stdout == "ours and 1.3 are alike.\n"
-    printed = sifzone("schema", "diff", "1.1", "1.3", code=1).stdout
-    told = parsed(sifzone("schema", "diff", "1.1", "1.3", "--json", code=1).stdout)
+    assert called("diff", "ours", "1.3") == "ours and 1.3 are alike.\n"
+    printed = called("diff", "1.1", "1.3", code=1)
+    told = parsed(called("diff", "1.1", "1.3", "--json", code=1))
 
     assert f"From 1.1 to 1.3: {len(told)} differences" in " ".join(printed.split())
     assert {
@@ -396,12 +408,12 @@ def test_sets_that_are_alike_are_exit_code_0_and_others_1() -> None:
     [("1.4", "1.4 is no folder: name one, an edition (1.0, 1.1, 1.2, 1.3), or 'ours'"), ("«files»", "SIF_Message.xsd")],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(other: str, says: str, files: Path) -> None:
-    assert says in sentence_of(sifzone("schema", "diff", "ours", other.replace("«files»", str(files)), code=2))
+    assert says in failing("diff", "ours", other.replace("«files»", str(files)))
 
 
 def test_docs_writes_a_dictionary_with_the_agreements_of_a_zone(tmp_path: Path, zones: Path) -> None:
-    without = sifzone("schema", "docs", tmp_path / "plain").stdout
-    sifzone("schema", "docs", tmp_path / "zone", "--zone", zones / "codes")
+    without = called("docs", tmp_path / "plain")
+    called("docs", tmp_path / "zone", "--zone", zones / "codes")
 
     written = sum(1 for _ in (tmp_path / "plain").rglob("*.html"))
     assert f"{tmp_path / 'plain' / 'index.html'} in a browser" in without
@@ -416,4 +428,4 @@ def test_docs_writes_a_dictionary_with_the_agreements_of_a_zone(tmp_path: Path, 
 def test_docs_that_cannot_be_written_are_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
 
-    assert "cannot be written" in sentence_of(sifzone("schema", "docs", tmp_path / "taken", code=2))
+    assert "cannot be written" in failing("docs", tmp_path / "taken")

@@ -7,6 +7,7 @@ from lxml import etree
 
 import schemas
 from schemas import SchemaSet
+from schemas.model import nearest_of
 
 Parse = Callable[[str], etree._Element]
 Sample = Callable[[str], str]
@@ -116,3 +117,10 @@ def test_no_more_than_a_hundred_warnings_are_given(schema: SchemaSet, sample: Sa
     text = sample("SchoolInfo").replace("<NCYearGroup>7<", "<NCYearGroup>@@</NCYearGroup>" * 200 + "<NCYearGroup>7<")
 
     assert len(schema.warnings(parse(text))) == 100
+
+
+def test_the_nearest_of_very_many_codes_begins_alike() -> None:
+    words = tuple(f"{letter}{number:05}" for letter in "AB" for number in range(20_000))
+
+    assert nearest_of("b00012x", words) == "B00012"
+    assert nearest_of("B19999", words[:900]) is None
