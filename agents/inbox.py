@@ -76,7 +76,7 @@ class Inbox:
             row = db.execute("SELECT xml FROM objects WHERE object_type = ? AND ref_id = ?", key).fetchone()
             bare = etree.Element(element.tag, nsmap=element.nsmap)  # type: ignore[arg-type]  # the stubs forget the default
             element = merge(bare if row is None else parse_document(row[0]), element, self._schema)
-        xml = etree.tostring(element, with_tail=False)
+        xml = etree.tostring(element, encoding="utf-8", with_tail=False)
         db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (*key, xml))
 
     @staticmethod

@@ -167,7 +167,7 @@ class Spool:
             routing_key = self._store.keys.digest(routing_key.encode()).hex()
         object_type = local_name(element)
         header = new_header(self._agent)
-        body = build_event(header, ((object_type, action, etree.tostring(element, with_tail=False)),))
+        body = build_event(header, ((object_type, action, etree.tostring(element, encoding="utf-8", with_tail=False)),))
         db.execute(
             "INSERT INTO outbox (msg_id, object_type, action, ref_id, routing_key, body) VALUES (?, ?, ?, ?, ?, ?)",
             (header.msg_id, object_type, action, ref_id, routing_key, body),
@@ -262,7 +262,7 @@ class Spool:
     ) -> None:
         for shape, paths in outcome.shapes.items():
             db.execute("INSERT OR IGNORE INTO shapes VALUES (?, ?)", (shape, "\n".join(paths)))
-        bare = etree.tostring(key_element(outcome.element, self._schema), with_tail=False)
+        bare = etree.tostring(key_element(outcome.element, self._schema), encoding="utf-8", with_tail=False)
         db.execute(
             "INSERT OR REPLACE INTO sync VALUES (?, ?, ?, ?, ?, ?, ?, '')",
             (object_type, ref_id, source, outcome.known.whole, write_parts(outcome.known.parts), bare, key),

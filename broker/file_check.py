@@ -8,7 +8,7 @@ from typing import Final
 
 import schemas
 from broker.documents import FoundObject, objects_in
-from broker.protocol.documents import parse_document
+from broker.protocol.documents import check_elements, parse_document
 from broker.protocol.envelope import NAMESPACE, Action, EventObject, local_name
 from broker.protocol.errors import NotWellFormed, UnknownObject, ZoneError
 from broker.validation import Validator
@@ -127,6 +127,7 @@ class FileCheck:
         facts = NothingKnown(date.today())  # noqa: DTZ011  # rules run by the calendar of whoever asks
         if name not in self.validator.schema.objects:
             return (_no_object(found, self._unknown(name)),)
+        check_elements(found.element)
         try:
             return self.validator.check(event, edition, facts)
         except UnknownObject as error:

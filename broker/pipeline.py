@@ -11,7 +11,7 @@ from lxml import etree
 
 import schemas
 from broker.learners import NOBODY, LearnerIndex, Observed, observe, standing
-from broker.protocol.documents import MAX_MESSAGE_BYTES
+from broker.protocol.documents import MAX_ELEMENTS, MAX_MESSAGE_BYTES, check_elements
 from broker.protocol.envelope import (
     NAMESPACE,
     Action,
@@ -103,19 +103,13 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
     contacts: list[str] = []
     schools: list[str] = []
     for event in objects:
+        if len(body) > MAX_ELEMENTS:  # a shorter one cannot have so many
+            check_elements(event.element)
         if event.object_type not in known:
             continue  # decide() refuses it
         about = about_learner(event)
-        if about == "" and routing_key is not None:
-            raise NotValid(
-                f"{event.object_type} does not name the learner that it is about: "
-                f"add {_learner_path(event.object_type)}, in a Change or Delete too"
-            )
-        if about is not None and routing_key is not None and intake_key(about) != routing_key:
-            raise NotValid(
-                f"the routing key is not that of the learner {event.object_type} is about: publish each learner's "
-                "objects under the intake key of the learner's RefId, and those of several learners in several messages"
-            )
+        if routing_key is not None:
+            _check_key(event, about, routing_key)
         learners.append(about or "")
         learners += mentioned_learners(event.element, event.object_type)
         person = _about_person(event)
@@ -126,6 +120,19 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
             contacts.append(event.element.get("RefId", "").strip())
         schools.append(event.element.get("SchoolInfoRefId", "").strip())
     return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools))
+
+
+def _check_key(event: EventObject, about: str | None, routing_key: str) -> None:
+    if about == "":
+        raise NotValid(
+            f"{event.object_type} does not name the learner that it is about: "
+            f"add {_learner_path(event.object_type)}, in a Change or Delete too"
+        )
+    if about is not None and intake_key(about) != routing_key:
+        raise NotValid(
+            f"the routing key is not that of the learner {event.object_type} is about: publish each learner's "
+            "objects under the intake key of the learner's RefId, and those of several learners in several messages"
+        )
 
 
 def about_learner(event: EventObject) -> str | None:
@@ -193,6 +200,9 @@ def decide(
         accepted = _decide_one(inbound, inbound.objects[0], router, index, upn_key)
     else:
         accepted = _decide_several(inbound, router, index, upn_key)
+    if any(len(delivery.body) > MAX_MESSAGE_BYTES for delivery in accepted.deliveries):
+        # as it may be longer than what came: some signs are written as references
+        return refusal(NotValid("the message would be delivered larger than a message may be: send it in parts"))
     return replace(accepted, judged=found) if only is None else _restricted(accepted, only)
 
 

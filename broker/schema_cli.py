@@ -245,10 +245,11 @@ def docs(
         agreements, schema = loaded.agreements, loaded.validator.schema
         title = f"Data dictionary of {loaded.settings.name or loaded.id}"
     try:
-        pages = write_dictionary(folder, schema, agreements, title=title)
+        written = write_dictionary(folder, schema, agreements, title=title)
     except OSError as error:
         raise ZoneError(f"{folder}: cannot be written ({error.strerror}): name a folder that can") from error
-    console.print(f"{len(pages)} pages. Open {folder / 'index.html'} in a browser.", soft_wrap=True)
+    pages = sum(1 for path in written if path.suffix == ".html")  # beside their style sheet
+    console.print(f"{pages} pages. Open {folder / 'index.html'} in a browser.", soft_wrap=True)
 
 
 def _validator(zone: Path | None) -> Validator:

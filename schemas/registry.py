@@ -10,7 +10,6 @@ from typing import Final
 from lxml import etree
 
 from schemas.codelists import CodeLists, shipped
-from schemas.dropin import OfficialFamily
 from schemas.editions import NEWEST, Edition
 from schemas.explain import with_bare_moments
 from schemas.family import Family, OwnFamily
@@ -44,7 +43,12 @@ def load_site(official: Path | None = None, site_codes: Path | None = None) -> "
     folder = files("schemas")
     sif = OwnFamily(folder / "sif_uk_1", folder / "shared", code_lists, has_editions=True)
     looked_after = OwnFamily(folder / "looked_after_1", folder / "shared", code_lists, has_editions=False)
-    return SchemaSet([sif if official is None else OfficialFamily(official, sif, code_lists), looked_after], code_lists)
+    if official is None:
+        return SchemaSet([sif, looked_after], code_lists)
+    # Imported here: with xmlschema it takes a tenth of a second, and most sites have no official files.
+    from schemas.dropin import OfficialFamily
+
+    return SchemaSet([OfficialFamily(official, sif, code_lists), looked_after], code_lists)
 
 
 class SchemaSet:

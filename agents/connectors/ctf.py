@@ -15,7 +15,7 @@ from lxml import etree
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.connectors.contract import Item, SourceError, SourceProblem
-from broker.protocol.documents import Meter, check_around, has_doctype, root_begins
+from broker.protocol.documents import Meter, check_around, has_doctype, line_of, root_begins
 from broker.protocol.errors import NotWellFormed
 from mappings import Record
 
@@ -98,7 +98,7 @@ def _refuse_doctype(path: Path) -> None:
         raise SourceError("empty: the export has not been written, or failed")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in head[:4]:
         raise SourceError("UTF-16 or UTF-32: save it as UTF-8", 1)
-    declared = _ENCODING.match(head.removeprefix(b"\xef\xbb\xbf")[:200])
+    declared = _ENCODING.match(head.removeprefix(b"\xef\xbb\xbf"))
     if declared is not None and declared[1].lower() not in _ENCODINGS:
         raise SourceError("in another encoding than UTF-8, by its own XML declaration: save it as UTF-8", 1)
     if has_doctype(head):
@@ -115,14 +115,12 @@ def _check(path: Path) -> dict[str, str]:
         for event, element in _parsed(path, ("CTfile", "Header", "Pupil")):
             if event == "start":
                 if element.tag == "Pupil" and header is None:
-                    raise SourceError(
-                        "the first pupil comes before the Header: this is no CTF", element.sourceline or 0
-                    )
+                    raise SourceError("the first pupil comes before the Header: this is no CTF", line_of(element))
             elif element.tag == "Header" and header is None:
                 header = {f"Header/{name}": value for name, value in _leaves(element)[0].items()}
             elif element.tag != "CTfile":
                 continue
-            elif element.getparent() is not None or element.getroottree().docinfo.doctype:
+            elif element.getparent() is not None or _has_doctype(element):
                 raise SourceError("not one CTfile without DOCTYPE: export a Common Transfer File", 1)
             else:
                 whole = True
@@ -135,6 +133,10 @@ def _check(path: Path) -> dict[str, str]:
             "not a CTF: there is no CTfile with a Header in it (no namespace); export a Common Transfer File"
         )
     return header
+
+
+def _has_doctype(element: etree._Element) -> bool:
+    return bool(element.getroottree().docinfo.doctype)  # type: ignore[attr-defined]  # the stubs leave it out
 
 
 def _pupils(path: Path) -> Iterator[etree._Element]:

@@ -18,12 +18,14 @@ MAX_MARKS: Final = 180_000
 
 Each may cost libxml2 300 bytes, up to a hundred times what it has on the wire: 8 MiB of them would take 400 MB.
 """
+MAX_ELEMENTS: Final = 20_000
+"""Most elements in one object: where many are wrong, libxml2 takes a time that grows with their square."""
 MAX_NAMESPACES: Final = 10_000
 """Most ``xmlns`` in a message, or in one object of a file: lxml compares each with all those around it."""
 MAX_ATTRIBUTES: Final = 256
 """Most attributes in one tag, and most namespaces around an element: lxml looks for each among all the others."""
-_LIGHT: Final = 32 * 1024
-"""Bytes up to which a message is too short for its tags and attributes to weigh anything."""
+_LIGHT: Final = 64 * 1024
+"""Bytes up to which a message is too short to have so many tags or namespaces."""
 MAX_PROLOG_BYTES: Final = 64 * 1024
 """Most that may come before the root element of a document that is read piece by piece."""
 _ENCODING: Final = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
@@ -67,8 +69,10 @@ def parse_document(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> etree._Elemen
             "send fewer or smaller objects"
         )
     check_start(body)
+    values = body.count(b"=")
     if len(body) > _LIGHT:
-        _check_weight("the message", body.count(b"<") + body.count(b"="), body.count(b"xmlns"))
+        _check_weight("the message", body.count(b"<") + values, body.count(b"xmlns"))
+    if values > MAX_ATTRIBUTES:
         _check_tags(body)
     try:
         return etree.fromstring(body, _parser)
@@ -137,7 +141,7 @@ def check_element(element: etree._Element) -> None:
         NotWellFormed: It has.
     """
     if len(element.attrib) > MAX_ATTRIBUTES:
-        raise _too_many_attributes(element.sourceline or 0)
+        raise _too_many_attributes(line_of(element))
 
 
 def check_around(element: etree._Element) -> None:
@@ -150,7 +154,7 @@ def check_around(element: etree._Element) -> None:
     if len(element.nsmap) > MAX_ATTRIBUTES:
         raise NotWellFormed(
             f"more than {MAX_ATTRIBUTES} namespaces around an element: check the system that wrote it",
-            element.sourceline or 0,
+            line_of(element),
         )
 
 
@@ -164,8 +168,6 @@ def _check_weight(what: str, marks: int, namespaces: int) -> None:
 
 
 def _check_tags(body: bytes) -> None:
-    if body.count(b"=") <= MAX_ATTRIBUTES:
-        return
     for long in _LONG.finditer(body):
         tag = _TAG.match(body, long.start())
         if tag is not None and any(islice(_VALUE.finditer(body, *tag.span()), MAX_ATTRIBUTES, None)):
@@ -174,6 +176,12 @@ def _check_tags(body: bytes) -> None:
 
 def _too_many_attributes(line: int) -> NotWellFormed:
     return NotWellFormed(f"a tag has more than {MAX_ATTRIBUTES} attributes: check the system that wrote it", line)
+
+
+def line_of(element: etree._Element) -> int:
+    """Return the line that an element begins on, counted from 1; 0 where it is not known."""
+    line: int | None = element.sourceline  # type: ignore[assignment]  # lxml's stubs leave its type open
+    return line or 0
 
 
 def has_doctype(start: bytes) -> bool:
@@ -215,3 +223,15 @@ def not_well_formed(error: etree.XMLSyntaxError) -> NotWellFormed:
     }
     reason = reasons.get(code, "XML that cannot be read (not well-formed, nested too deeply, or too large)")
     return NotWellFormed(f"the message has {reason}: check the system that wrote it", line)
+
+
+def check_elements(element: etree._Element) -> None:
+    """Return when an object has no more elements than an object may have.
+
+    Raises:
+        NotWellFormed: It has.
+    """
+    if next(islice(element.iter(), MAX_ELEMENTS, None), None) is not None:
+        raise NotWellFormed(
+            f"an object has more than {MAX_ELEMENTS:,} elements: no SIF object has, check the system that wrote it"
+        )

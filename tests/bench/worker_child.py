@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broker import letters, pipeline, views, worker
+from broker import letters, views, worker
 from broker.logs import configure_logging
 from broker.settings import load_zone
 from broker.storage import open_store
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.worker import Worker
 from broker.worker_process import settle_memory
+from schemas import SchemaSet
+from schemas.rules import RuleSet
 
 IDLE_SECONDS = 1.5
 
@@ -46,7 +48,9 @@ class Stages:
         """Book the parts of a worker's work; the watching itself costs about a tenth, so speed is taken without it."""
         letters.read = self.timed("parse", letters.read)  # type: ignore[attr-defined]
         worker.decide = self.timed("decide", worker.decide)  # type: ignore[attr-defined]
-        pipeline.check_object = self.timed("validate", pipeline.check_object)  # type: ignore[attr-defined]
+        SchemaSet.check = self.timed("validate", SchemaSet.check)  # type: ignore[method-assign]
+        SchemaSet.warnings = self.timed("code lists", SchemaSet.warnings)  # type: ignore[method-assign]
+        RuleSet.check = self.timed("rules", RuleSet.check)  # type: ignore[method-assign]
         views.View.cut = self.timed("cut", views.View.cut)  # type: ignore[method-assign]
         transport.publish = self.timed("publish", transport.publish)  # type: ignore[method-assign]
         transport.poll = self.timed("receive and confirm (poll)", transport.poll)  # type: ignore[method-assign]

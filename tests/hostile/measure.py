@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.hostile.child import Outcome
+from tests.hostile.conftest import run
+from tests.hostile.doors import DOORS
 
 MEGABYTES: Final = 64
 _SECONDS: Final = 1.0
@@ -29,9 +31,6 @@ def _line(door: str, outcome: Outcome) -> tuple[str, bool]:
 
 def main(doors: list[str]) -> int:
     """Print the table; return the exit code."""
-    from tests.hostile.conftest import run  # noqa: PLC0415  # it needs pytest, and this module is its own
-    from tests.hostile.doors import DOORS  # noqa: PLC0415
-
     over = 0
     with tempfile.TemporaryDirectory() as folder:
         for number, door in enumerate(doors or DOORS):
@@ -39,7 +38,7 @@ def main(doors: list[str]) -> int:
                 line, is_over = _line(door, outcome)
                 over += is_over
                 sys.stdout.write(line + "\n")
-    sys.stdout.write(f"{over} over {_SECONDS:g} s or {MEGABYTES} MB\n")
+    sys.stdout.write(f"{over} over {_SECONDS:g} s, or the memory allowed\n")
     return 1 if over else 0
 
 

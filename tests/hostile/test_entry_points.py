@@ -18,11 +18,6 @@ CASES = [
     for door in DOORS
     for case in CORPUS + (FILE_CORPUS if door in FILE_DOORS else ())
 ]
-UNREADABLE = {
-    # A kept object is written as ASCII, so that such a name comes out as &#1086; and a text three times as long.
-    "names of look-alike letters",
-    "texts that grow when written, 1 MB",
-}
 
 
 def expected(door: str, case: Case) -> tuple[str, str]:
@@ -39,12 +34,7 @@ def expected(door: str, case: Case) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("door", "case"), CASES)
-def test_each_case_has_one_code_at_each_entry_point(
-    door: str, case: Case, outcomes: Outcomes, request: pytest.FixtureRequest
-) -> None:
-    if door == "agent" and case.name in UNREADABLE:
-        reason = "agents.inbox keeps objects as ASCII, larger than it reads them: mend it there"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_each_case_has_one_code_at_each_entry_point(door: str, case: Case, outcomes: Outcomes) -> None:
     code, says = expected(door, case)
 
     outcome = outcomes[door].result()[case.name]

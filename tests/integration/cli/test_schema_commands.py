@@ -417,7 +417,7 @@ def test_docs_writes_a_dictionary_with_the_agreements_of_a_zone(tmp_path: Path, 
 
     written = sum(1 for _ in (tmp_path / "plain").rglob("*.html"))
     assert f"{tmp_path / 'plain' / 'index.html'} in a browser" in without
-    assert without.startswith(f"{written} pages. ") or without.startswith(f"{written + 1} pages. ")
+    assert without.startswith(f"{written} pages. ")
     assert (tmp_path / "plain" / "objects" / "TermInfo.html").is_file()
     assert not (tmp_path / "plain" / "agreements").exists()
     assert {path.name for path in (tmp_path / "zone" / "agreements").iterdir()} == {"a.html", "b.html"}

@@ -10,8 +10,9 @@ from lxml import etree
 import schemas
 from broker.learners import Enrolment, Learner, LearnerIndex
 from broker.pipeline import Accepted, Decision, decide, read
+from broker.protocol.documents import MAX_ELEMENTS
 from broker.protocol.envelope import VERSION, Action, EventObject, build_event
-from broker.protocol.errors import ConfigurationError
+from broker.protocol.errors import ConfigurationError, NotWellFormed
 from broker.protocol.identifiers import AgentId
 from broker.quality import Judged, KnownFacts, record_key
 from broker.routing import Router
@@ -383,3 +384,22 @@ def test_every_kind_of_refusal_tells_data_quality_at_most_what_it_tells_the_send
     assert isinstance(decision, Refusal)
     assert all(finding in decision.findings for finding in judged(decision).findings)
     assert accepted(tell(add())).judged[0].findings == ()
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_object_of_very_many_elements_is_refused_before_it_is_validated() -> None:
+    emails = "<Email/>" * (MAX_ELEMENTS + 1)
+
+    with pytest.raises(NotWellFormed, match="more than 20,000 elements"):
+        read(add(f"<SIF_ExtendedElements>{emails}</SIF_ExtendedElements>"), MIS, None)
+
+
+def test_what_would_be_delivered_larger_than_a_message_is_refused() -> None:
+    body = add(f"<UIPI>{'>' * 7_000_000}</UIPI>")
+
+    decision = refused(tell(body))
+
+    assert (decision.category, decision.code) == (1, 3)
+    assert "delivered larger" in decision.summary

@@ -244,7 +244,10 @@ def test_notes_of_the_file_do_not_end_up_in_sentences(with_text: Callable[[str],
         parse(f'<LearnerPersonal «xmlns» RefId="{REF}"><ULN>12</ULN></LearnerPersonal>'), partial=True
     )
 
-    assert finding.message == "ULN holds 2 digits, which is not the right form: it must be text, of the form [1-9][0-9]{9}."
+    assert (
+        finding.message
+        == "ULN holds 2 digits, which is not the right form: it must be text, of the form [1-9][0-9]{9}."
+    )
 
 
 # What XML lets in
