@@ -37,7 +37,8 @@ have_rabbitmq() {
     { one_exists /usr/lib/rabbitmq/bin/rabbitmq-server || PATH=$path command -v rabbitmq-server >/dev/null; }
 }
 have_xmllint() { command -v xmllint >/dev/null; }
-have_chromium() { command -v chromium >/dev/null; }
+# what drives the browser in tests brings a Node.js of its own, which needs libatomic
+have_chromium() { command -v chromium >/dev/null && ldconfig -p | grep -q 'libatomic\.so\.1'; }
 have_postgresql() { one_exists /usr/lib/postgresql/*/bin/initdb || command -v initdb >/dev/null; }
 
 # install_packages NAME...: install Debian packages without starting, now or at the next boot, the services in them.
@@ -121,7 +122,7 @@ set_up() {
   if [ "$1" = test ]; then
     have_postgresql || missing+=(postgresql)
     have_xmllint || missing+=(libxml2-utils)
-    have_chromium || missing+=(chromium fonts-liberation) # fonts-liberation stands in for Arial
+    have_chromium || missing+=(chromium fonts-liberation libatomic1) # fonts-liberation stands in for Arial
   fi
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
   install_project "$python" "$1"
