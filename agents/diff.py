@@ -124,13 +124,23 @@ def compare(
 
 
 def key_element(element: etree._Element, schema: SchemaSet) -> etree._Element:
-    """Return a copy of *element* with all its attributes and, of its children, only its keys."""
+    """Return a copy of *element* with all its attributes and, of its children, its keys and those it is about."""
     bare = etree.Element(element.tag, nsmap=element.nsmap)  # type: ignore[arg-type]  # the stubs forget the default
     for name, value in element.attrib.items():
         bare.set(name, value)
-    names = {key for key in schema.keys(local_name(element)) if not key.startswith(_ATTRIBUTES)}
-    _fill(bare, element, names)
+    object_type = local_name(element)
+    paths = [*schema.keys(object_type), *_about(object_type, schema)]
+    _fill(bare, element, {path.partition("/")[0] for path in paths if not path.startswith(_ATTRIBUTES)})
     return bare
+
+
+def _about(object_type: str, schema: SchemaSet) -> list[str]:
+    """Return the paths by which the zone tells whom an object is about: without them it takes no part of one."""
+    learner = schema.learner_ref(object_type)
+    if learner is not None:
+        return [learner]
+    person = schema.note(object_type).person
+    return [person] if person else [learners.list_path for learners in schema.other_learners(object_type)]
 
 
 def ref_key(element: etree._Element, schema: SchemaSet) -> str:

@@ -25,6 +25,11 @@ EXPIRY_WARNINGS: Final = (30, 14, 7, 1)
 """Days before its expiry on which an agreement is warned about."""
 WHOLE: Final = "*"
 """The share path that means the whole object."""
+UNDELIVERED: Final[Mapping[str, frozenset[str]]] = {
+    "LearnerLookedAfter": frozenset({"ShieldCode"}),
+    "LearnerTransfer": frozenset({"Shield"}),
+}
+"""By object, the elements that steer the zone: no agreement may name them, and the whole object is without them."""
 
 
 class Scope(StrEnum):
@@ -188,7 +193,9 @@ def _share_problems(content: _AgreementFile) -> Iterable[str]:
         if WHOLE in part.share:
             continue
         for path in part.share:
-            if schema.find(object_type, path) is None or "[" in path:
+            if path in UNDELIVERED.get(object_type, ()):
+                yield f"objects.{object_type}.share: {path} steers the zone and is delivered to nobody: leave it out"
+            elif schema.find(object_type, path) is None or "[" in path:
                 nearest = schema.nearest(object_type, path)
                 hint = f"; did you mean {nearest}?" if nearest else ""
                 yield f"objects.{object_type}.share: {object_type} has no {path}{hint}"

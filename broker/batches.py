@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from broker.learners import Enrolment, Learner, Observed
 from broker.letters import Key
@@ -20,6 +21,10 @@ from broker.storage import (
     LedgerRow,
 )
 from broker.transports.contract import Outgoing
+
+_MAX_FLAWS: Final = 100
+_MAX_PATH: Final = 300
+_MAX_MESSAGE: Final = 600
 
 
 @dataclass(slots=True)
@@ -84,10 +89,14 @@ def batch_of(works: Sequence[Work], today: date) -> Batch:
 
 
 def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
-    """Return what was found in a record as it is stored: of several findings at one place by one rule, the first."""
+    """Return what was found in a record as it is stored: of several findings at one place by one rule, the first.
+
+    At most 100 of them and none very long, since names in them may be an agent's own.
+    """
     flaws: dict[tuple[str, str], FlawRow] = {}
     for found in judged.findings:
-        flaws.setdefault((found.path, found.rule), FlawRow(found.path, found.rule, found.severity, found.message))
+        path, message = found.path[:_MAX_PATH], found.message[:_MAX_MESSAGE]
+        flaws.setdefault((path, found.rule), FlawRow(path, found.rule, found.severity, message))
     return JudgedRow(
         source,
         judged.object_type,
@@ -95,7 +104,7 @@ def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
         judged.school,
         judged.local_id,
         judged.seen,
-        tuple(flaws.values()),
+        tuple(flaws.values())[:_MAX_FLAWS],
         judged.complete,
     )
 

@@ -3,6 +3,7 @@
 Values and rules only; the index is filled from storage and written back by the worker.
 """
 
+import re
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,8 @@ _NS: Final = f"{{{NAMESPACE}}}"
 _CURRENT: Final = "current"
 """Key of the enrolment that LearnerPersonal/CurrentSchoolEnrolment states without naming its RefId."""
 _ESTABLISHMENT_LENGTH: Final = 7
-_MAX_LOCAL_ID: Final = 64
+_LOCAL_ID: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9._:/-]{1,64}")
+"""What passes for an id: without a digit, or with a blank, it may be somebody's name."""
 _MAIN: Final = frozenset({"C", "M"})
 
 
@@ -50,7 +52,7 @@ class Learner:
         care_authority: LA number of the authority that looks after the learner; empty when not known.
         home_authority: LA number of the authority where the learner lives; empty when not known.
         sources: Which agent last published each kind of object about the learner.
-        local_id: The learner's id in the system that published the LearnerPersonal; empty when not known.
+        local_id: The learner's id in the system that published the LearnerPersonal; empty when not known, or no id.
     """
 
     ref_id: str
@@ -225,7 +227,7 @@ def _observe_personal(
         known.shielded,
         known.enrolments if current is None else _with_current(known, current, schools),
         _with_source(known, event.object_type, source),
-        _text(element, "LocalId", known.local_id)[:_MAX_LOCAL_ID],
+        as_local_id(_text(element, "LocalId", known.local_id)),
     )
     return Observed(learner=changed) if changed != learner else Observed()
 
@@ -331,6 +333,11 @@ def _date(element: etree._Element, name: str, otherwise: date | None) -> date | 
         return date.fromisoformat(text[:10]) if text else None
     except ValueError:  # a year that the schema allows and the calendar has not, such as -0044
         return None
+
+
+def as_local_id(text: str) -> str:
+    """Return a LocalId, or nothing where it may be more than an id."""
+    return text if _LOCAL_ID.fullmatch(text) else ""
 
 
 def unknown(wanted: Iterable[str], known: Mapping[str, object]) -> list[str]:

@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+import schemas
 from broker.pipeline import Inbound, read
 from broker.protocol.envelope import parse_message
 from broker.protocol.errors import ZoneError
@@ -135,8 +136,13 @@ def source_of(body: bytes) -> AgentId:
 
 
 def _names(content: Inbound | Refusal) -> tuple[str, str, str]:
-    """Return object name, action and RefId for the ledger; empty where the message could not be read."""
+    """Return object name, action and RefId for the ledger; empty where the message could not be read.
+
+    What is no object's name, or has not the form of a RefId, may be anything, and is left out.
+    """
     if isinstance(content, Refusal):
         return "", "", ""
     event = content.objects[0]
-    return event.object_type[:64], event.action, event.element.get("RefId", "")[:32]
+    ref_id = event.element.get("RefId", "").strip()
+    known = event.object_type in schemas.load().objects
+    return event.object_type if known else "", event.action, ref_id if is_guid(ref_id) else ""

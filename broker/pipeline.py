@@ -41,6 +41,7 @@ class Inbound:
     Attributes:
         sender: The agent that published it.
         learners: RefIds the decision looks at: the learners the objects are about, or mention.
+        own: Those that the objects are about; all messages about them come in order, to one worker at a time.
         contacts: RefIds of the contacts the objects are about.
         schools: RefIds of the schools the objects name.
     """
@@ -51,6 +52,7 @@ class Inbound:
     learners: tuple[str, ...]
     contacts: tuple[str, ...]
     schools: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
     objects = event_objects(message)
     known = schemas.load().objects
     learners: list[str] = []
+    own: list[str] = []
     contacts: list[str] = []
     schools: list[str] = []
     for event in objects:
@@ -107,19 +110,21 @@ def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_
             check_elements(event.element)
         if event.object_type not in known:
             continue  # decide() refuses it
-        about = about_learner(event)
+        about, person = about_learner(event), _about_person(event)
+        mentioned = mentioned_learners(event.element, event.object_type)
         if routing_key is not None:
             _check_key(event, about, routing_key)
-        learners.append(about or "")
-        learners += mentioned_learners(event.element, event.object_type)
-        person = _about_person(event)
+            _check_named(event, person, mentioned)
+        own.append(about or "")
+        learners += mentioned
         if person is not None:
             learners.append(person)
             contacts.append(person)
         if event.object_type == _CONTACT:
             contacts.append(event.element.get("RefId", "").strip())
         schools.append(event.element.get("SchoolInfoRefId", "").strip())
-    return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools))
+    learners += own
+    return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools), tuple(own))
 
 
 def _check_key(event: EventObject, about: str | None, routing_key: str) -> None:
@@ -132,6 +137,17 @@ def _check_key(event: EventObject, about: str | None, routing_key: str) -> None:
         raise NotValid(
             f"the routing key is not that of the learner {event.object_type} is about: publish each learner's "
             "objects under the intake key of the learner's RefId, and those of several learners in several messages"
+        )
+
+
+def _check_named(event: EventObject, person: str | None, mentioned: tuple[str, ...]) -> None:
+    """Return when a part of an object names those it is about, or is bare: without them nobody can tell its scope."""
+    if event.action is Action.ADD or not len(event.element):
+        return  # the schema asks for them
+    path = _person_path(event.object_type) if person == "" else None if mentioned else _learners_path(event.object_type)
+    if path is not None:
+        raise NotValid(
+            f"{event.object_type} does not name those that it is about: add {path}, in a Change or Delete too"
         )
 
 
@@ -161,6 +177,20 @@ def _learner_path(object_type: str) -> str | None:
 @cache
 def _person_path(object_type: str) -> str | None:
     return schemas.load().note(object_type).person
+
+
+@cache
+def _learners_path(object_type: str) -> str | None:
+    """Return the path of the learners that every object of its kind is about; None when there may be none."""
+    schema = schemas.load()
+    if schema.learner_ref(object_type) is not None:
+        return None
+    for learners in schema.other_learners(object_type):
+        steps = learners.list_path.split("/")
+        nodes = [schema.find(object_type, "/".join(steps[: n + 1])) for n in range(len(steps))]
+        if all(node is not None and node.mandatory for node in nodes):
+            return learners.list_path
+    return None
 
 
 def decide(
@@ -311,9 +341,13 @@ def _standings(event: EventObject, observed: Observed, router: Router, index: Le
 def _standings_of_others(event: EventObject, router: Router, index: LearnerIndex) -> Standings | None:
     """Return how those stand who are in an object that is about no one learner; None when it is about nobody.
 
+    Empty when it is about a person and does not say whom.
+
     A person who is known to be no learner and nobody's contact is staff, or not known yet: in no scope but ``all``.
     """
     person = _about_person(event)
+    if person == "":
+        return () if len(event.element) else None  # bare, it says no more than that it is gone
     if person is not None:
         linked = {person, *index.contacts.get(person, ())} & index.learners.keys()
         return tuple(index.standing(ref, router.today) for ref in sorted(linked)) or (NOBODY,)

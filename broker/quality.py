@@ -13,16 +13,14 @@ from typing import Final
 from lxml import etree
 
 import schemas
-from broker.learners import Learner, LearnerIndex
+from broker.learners import Learner, LearnerIndex, as_local_id
 from broker.protocol.envelope import NAMESPACE, Action, EventObject, local_name
-from broker.protocol.identifiers import AgentId
+from broker.protocol.identifiers import AgentId, is_guid
 from broker.registry import Registry
 from schemas import Finding
 
 _LOCAL_ID: Final = f"{{{NAMESPACE}}}LocalId"
-_LOCAL_ID_FORM: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9._:/-]{1,64}")
-"""What passes for an id: without a digit, or with a blank, it may be somebody's name."""
-_KEY: Final = re.compile(r"[0-9A-F]{32}|[0-9-]{4,10}")
+_YEAR_OR_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2}-[0-9]{2})?")
 _LEARNER: Final = "LearnerPersonal"
 _WHOLE: Final = frozenset({""})
 
@@ -35,7 +33,7 @@ class Judged:
         key: The values of the record's keys, joined by bars; for most objects its RefId.
         school: The establishment it is of, for example 8209901; empty when that is not known.
         local_id: Id in the school's own system of the learner it is about, or of the record itself; empty when unknown.
-        seen: Names of the top-level elements and attributes that were there to be judged; ``{""}`` for all of it.
+        seen: Paths of the elements and attributes that were there to be judged; ``{""}`` for all of it.
         findings: What was found, whatever the severity.
         complete: Whether rules and open code lists were asked, too; they are not where the schema refuses.
     """
@@ -105,7 +103,7 @@ def judged(
         event.object_type,
         record_key(element, event.object_type),
         _school(sender, learner, registry, schools) if findings else "",
-        _local_id(event, learner) if findings else "",
+        _local_id(event, sender, learner) if findings else "",
         _seen(event),
         findings,
         not any(finding.severity == "refuse" for finding in findings),
@@ -116,14 +114,15 @@ def record_key(element: etree._Element, object_type: str) -> str:
     """Return the values of an object's keys, joined by bars."""
     ref_id = element.get("RefId")
     if ref_id is not None:
-        return _as_key(ref_id)
-    return "|".join(_as_key(_value(element, path)) for path in schemas.load().keys(object_type))
+        return _as_key("@RefId", ref_id)
+    return "|".join(_as_key(path, _value(element, path)) for path in schemas.load().keys(object_type))
 
 
-def _as_key(value: str) -> str:
-    """Return a value by which a record can be known again; what has no form of a key is not repeated."""
+def _as_key(path: str, value: str) -> str:
+    """Return a value by which a record can be known again; what has not the form of its key is not repeated."""
     value = value.strip()
-    return value if _KEY.fullmatch(value) else hashlib.sha256(value.encode()).hexdigest()[:32]
+    has_form = is_guid(value) if path.startswith("@") else _YEAR_OR_DATE.fullmatch(value) is not None
+    return value if has_form else hashlib.sha256(value.encode()).hexdigest()[:32]
 
 
 def _value(element: etree._Element, path: str) -> str:
@@ -136,17 +135,28 @@ def _seen(event: EventObject) -> frozenset[str]:
     """A Change tells only of what it holds; an Add and a Delete of the whole record."""
     if event.action is not Action.CHANGE:
         return _WHOLE
-    return frozenset(local_name(child) for child in event.element) | {
-        f"@{name}" for name in map(str, event.element.attrib)
-    }
+    seen: set[str] = set()
+    pending = [(event.element, "")]
+    while pending:
+        element, above = pending.pop()
+        seen.update(f"{above}@{name!s}" for name in element.attrib)
+        for child in element:
+            path = above + local_name(child)
+            seen.add(path)
+            pending.append((child, f"{path}/"))
+    return frozenset(seen)
 
 
-def _local_id(event: EventObject, learner: Learner | None) -> str:
-    """The id people know the record by: of the object itself where it has one, else of the learner it is about."""
+def _local_id(event: EventObject, sender: AgentId, learner: Learner | None) -> str:
+    """The id people know the record by: of the object itself where it has one, else of the learner it is about.
+
+    The latter only where the sender itself published the learner: another system's id is not for it to see.
+    """
     own = next(event.element.iterchildren(_LOCAL_ID), None)
     text = (own.text or "").strip() if own is not None else ""
-    text = text or (learner.local_id if learner is not None else "")
-    return text if _LOCAL_ID_FORM.fullmatch(text) else ""
+    if not text and learner is not None and learner.sources.get(_LEARNER) == sender:
+        text = learner.local_id
+    return as_local_id(text)
 
 
 def _school(sender: AgentId, learner: Learner | None, registry: Registry, schools: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ It names a pupil by the id in the school's own system, never by name, and repeat
 import csv
 import io
 import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -147,7 +148,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
+    descriptor = os.open(name, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)  # one that was there already
+    return descriptor
 
 
 def _report(zone: Zone, found: Iterable[Flaw], trend: Sequence[QualityTrend]) -> QualityReport:

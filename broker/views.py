@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from lxml import etree
 
 import schemas
-from broker.agreements import WHOLE, Agreement
+from broker.agreements import UNDELIVERED, WHOLE, Agreement
 from broker.protocol.envelope import LOOKED_AFTER, NAMESPACE, local_name
 
 _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
@@ -36,6 +36,8 @@ class _Node:
     children: dict[str, "_Node"] = field(default_factory=dict)
     learner_list: tuple[str, str] | None = None
     """Tag of the members that speak about another learner, and the path of its RefId in them."""
+    hidden: frozenset[str] = frozenset()
+    """Tags of children that are never shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def compile_view(object_type: str, agreements: Sequence[Agreement]) -> View:
     paths = tuple(sorted({path for agreement in agreements for path in agreement.shares.get(object_type, ())}))
     namespace = schema.namespace_of(object_type)
     ns = f"{{{namespace}}}"
-    root = _Node()
+    root = _Node(hidden=frozenset(ns + name for name in UNDELIVERED.get(object_type, ())))
     for path in paths:
         _include(root, path, ns)
     mentions = False
@@ -184,6 +186,8 @@ def _parts(
     content: list[bytes] = []
     children = node.children
     for child in element:
+        if child.tag in node.hidden:
+            continue
         below = children.get(child.tag)  # comments and instructions have a function for a tag: never found
         if below is None:
             if node.whole and isinstance(child.tag, str):
@@ -227,7 +231,7 @@ def _without_hidden_learners(
 
 def _reference(member: etree._Element, ref: str) -> str:
     if ref.startswith("@"):
-        return member.get(ref[1:], "")
+        return member.get(ref[1:], "").strip()  # the schema allows blanks around it; they must not make another learner
     return (member.findtext(ref) or "").strip()
 
 

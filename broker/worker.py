@@ -62,6 +62,7 @@ class Worker:
         self._store = store
         self._now = now
         self._index = LearnerIndex()
+        self._guests: set[str] = set()  # RefIds in the index of learners whose own messages are other workers'
         self._registered: frozenset[AgentId] = frozenset()
         self._backlog: deque[Incoming] = deque()
         self._works: deque[Work] = deque()
@@ -141,6 +142,8 @@ class Worker:
             return frozenset()
         events = [letter.content for letter in letters if isinstance(letter.content, Inbound)]
         index = self._index
+        for ref in self._guests:  # they may have changed since
+            index.learners.pop(ref, None)
         learners = unknown((ref for event in events for ref in event.learners), index.learners)
         contacts = unknown((ref for event in events for ref in event.contacts), index.contacts)
         if contacts:
@@ -148,6 +151,7 @@ class Worker:
                 index.contacts[ref] = frozenset(linked)
                 learners += unknown(linked, index.learners)
         learners += unknown((ref for contact in contacts for ref in index.contacts.get(contact, ())), index.learners)
+        self._guests = set(learners).difference(*(event.own for event in events))
         if learners:
             for ref, row in self._store.learners(learners).items():
                 index.learners[ref] = learner_of(row)
@@ -308,6 +312,7 @@ class Worker:
         self._works.clear()
         self._pending.clear()
         self._index = LearnerIndex()
+        self._guests.clear()
         self._schools_checked = 0.0
 
     # -- settings --------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ have_rabbitmq() {
 }
 have_xmllint() { command -v xmllint >/dev/null; }
 # what drives the browser in tests brings a Node.js of its own, which needs libatomic
-have_chromium() { command -v chromium >/dev/null && ldconfig -p | grep -q 'libatomic\.so\.1'; }
+have_chromium() { command -v chromium >/dev/null && PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q 'libatomic\.so\.1'; }
 have_postgresql() { one_exists /usr/lib/postgresql/*/bin/initdb || command -v initdb >/dev/null; }
 
 # install_packages NAME...: install Debian packages without starting, now or at the next boot, the services in them.

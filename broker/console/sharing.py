@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from broker.agreements import WHOLE, Agreement
+from broker.agreements import UNDELIVERED, WHOLE, Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ def grants(agreements: Sequence[Agreement], object_type: str, path: str) -> tupl
     Args:
         path: Path from the object's root, as in `schemas.Node`; "" for the object itself.
     """
+    if path in UNDELIVERED.get(object_type, ()):
+        return ()
     found = []
     for agreement in sorted(agreements, key=lambda one: one.id):
         shares = agreement.shares.get(object_type, ())

@@ -160,6 +160,7 @@ flaw: Final = Table(
     Column("closed", Date),  # NULL while it is there
     Index("ix_flaw_object_key", "object_key"),
     Index("ix_flaw_closed", "closed"),
+    Index("ix_flaw_source_closed", "source", "closed"),
 )
 
 # A table of their own, so that a list of entries reads no bodies.

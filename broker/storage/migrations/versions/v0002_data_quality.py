@@ -29,3 +29,4 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_index("ix_flaw_object_key", "flaw", ["object_key"])
     op.create_index("ix_flaw_closed", "flaw", ["closed"])
+    op.create_index("ix_flaw_source_closed", "flaw", ["source", "closed"])
