@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from agents.files import matching
+from agents.find import places
 from agents.inbox import KeptObjects
 from agents.logs import configure_logging
 from agents.parts import make_parts
@@ -92,6 +93,25 @@ def inbox(file: File, as_json: AsJson = False) -> None:
                 typer.echo(line)
             return
         Console(markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(learners_table(objects))
+
+
+@app.command(epilog="Example: sifzone agent find agents/mis-8209901.toml 0F2C6A8E4B1D49738A5C0E2D7B6F1A90")
+def find(
+    file: File,
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="RefId, or id of a record as 'sifzone quality' has it.")
+    ],
+) -> None:
+    """Show in which file and row a record is, given the id under which the zone knows it. Exit code 1: in none."""
+    with _explained():
+        settings = read_settings(file)
+        with _open(settings) as store:
+            found = list(places(make_parts(settings), store.keys, record_id))
+    for place in found:
+        typer.echo(f"{place.path}: {place.position}: {', '.join(place.object_types)}")
+    if not found:
+        typer.echo("No file has it now: it was in an earlier one, or another agent sent it.", err=True)
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline")

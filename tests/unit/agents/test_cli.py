@@ -15,7 +15,7 @@ from agents.settings import read_settings
 from agents.spool import Spool
 from agents.store import Store
 from broker.protocol.envelope import Ack, Action, EventObject
-from schemas import SchemaSet
+from schemas import SchemaSet, load
 from tests.unit.agents.helpers import ctf, learner, parse, pupil
 
 REFUSED = "PersonalInformation/Name: say why"
@@ -109,7 +109,22 @@ def test_an_agent_without_a_zone_cannot_run_and_is_told_why(file: Path) -> None:
     assert "says nothing about the zone" in run("run", file, "--once", code=2)
 
 
-@pytest.mark.parametrize("command", ["run", "status", "inbox", "check"])
+def test_find_tells_the_place_of_a_record_and_nothing_of_what_it_holds(file: Path) -> None:
+    settings = read_settings(file)
+    with Store(settings.state_folder) as store:
+        ref_id = Spool(store, settings.id, load()).waiting(0)[0].ref_id
+
+    output = run("find", file, ref_id)
+
+    assert output == f"{file.parent / '1.xml'}: pupil 1, line 6: LearnerPersonal\n"
+    assert run("find", file, f"{ref_id.lower()}|{'0' * 32}") == output
+
+
+def test_find_says_when_no_file_has_a_record(file: Path) -> None:
+    assert "No file has it now" in run("find", file, "0" * 32, code=1)
+
+
+@pytest.mark.parametrize("command", ["run", "status", "inbox", "check", "find"])
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert "sifzone agent" in run(command, "--help")
 

@@ -161,3 +161,20 @@ def test_objects_are_known_by_their_keys_and_ordered_by_their_learner(schema: Sc
     assert ref_key(parse(SUMMARY.format(1)), schema) == f"{REF}|{SCHOOL}|2027|2026-09-01|2027-08-31"
     assert ordering_key(parse(SUMMARY.format(1)), schema) == REF
     assert ordering_key(parse(f"<SchoolInfo RefId='{SCHOOL}'/>"), schema) == SCHOOL
+
+
+@pytest.mark.parametrize(
+    ("xml", "kept"),
+    [
+        ("<Identity RefId='{}'><SIF_RefId/><MainRole>Yes</MainRole>{}</Identity>", "SIF_RefId"),
+        ("<LearnerEntitlement RefId='{}'><LearnerPersonalRefId/>{}</LearnerEntitlement>", "LearnerPersonalRefId"),
+        ("<LearnerBehaviourIncident RefId='{}'>{}<Participants/></LearnerBehaviourIncident>", "Participants"),
+    ],
+    ids=["person", "learner", "learners"],
+)
+def test_a_change_names_those_it_is_about(xml: str, kept: str, run: Compare) -> None:
+    known = first(run, parse(xml.format(REF, "<SIF_ExtendedElements/>")))
+    outcome = run(parse(xml.format(REF, "<SIF_ExtendedElements>1</SIF_ExtendedElements>")), known)
+
+    assert outcome is not None
+    assert set(texts(outcome.element)) == {kept, "SIF_ExtendedElements"}
