@@ -79,7 +79,9 @@ class KnownFacts:
         return frozenset(
             ref
             for ref, stay in learner.enrolments.items()
-            if stay.main and (stay.exit is None or stay.exit >= self.today)
+            if stay.main
+            and (stay.entry is None or stay.entry <= self.today)
+            and (stay.exit is None or stay.exit >= self.today)
         )
 
 

@@ -166,7 +166,7 @@ def _report(zone: Zone, found: Iterable[Flaw], trend: Sequence[QualityTrend]) ->
                 flaw.rule,
                 cast("Severity", flaw.severity),
                 flaw.path,
-                flaw.local_id,
+                flaw.local_id or flaw.key,
                 flaw.message,
                 flaw.opened,
                 flaw.seen,

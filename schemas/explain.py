@@ -114,10 +114,12 @@ class _Walk:
         if has_elements:
             yield from self._children(children, node, line)
         else:
-            yield from (self._unknown_element(child, node) for child in children)
+            yield from (self._unknown_element(child, node, ()) for child in children)
 
     def _attributes(self, element: etree._Element, node: Node, line: int) -> Iterator[Finding]:
         known = {child.name: child for child in node.children if child.kind == "attribute"}
+        free = tuple(name for name in known if name not in element.attrib)
+        meant: set[str | None] = set()  # what is there, but under another name
         for name, value in element.attrib.items():
             if str(name) in known:
                 yield from self._value(str(value), known[str(name)], line)
@@ -130,17 +132,20 @@ class _Walk:
                     message = f"xsi:nil on {_name(node)} is neither true nor false: write true, or remove it."
                     yield _refusal(node.path, line, "nil", message)
             elif name not in _FREE_XSI:
-                yield self._unknown_attribute(str(name), tuple(known), node, line)
+                finding = self._unknown_attribute(str(name), free, node, line)
+                meant.add(finding.nearest)
+                yield finding
         for name, attribute in known.items():
-            if attribute.mandatory and name not in element.attrib:
+            if attribute.mandatory and name not in element.attrib and name not in meant:
                 yield _missing(attribute, node, line, "add it")
 
-    def _unknown_attribute(self, name: str, known: tuple[str, ...], node: Node, line: int) -> Finding:
+    def _unknown_attribute(self, name: str, free: tuple[str, ...], node: Node, line: int) -> Finding:
+        """Say what to do with an attribute that is not one of the element's; *free* are the names it may yet take."""
         local = _local(name)
         path = _join(node.path, "@" + local)
         if local == name and path in self._newest:  # one in a namespace is another
             return _came_later(self._newest[path], path, line)
-        nearest = nearest_of(local, known)
+        nearest = nearest_of(local, free)
         advice = f"rename it to {nearest}" if nearest else "remove it"
         message = f"{_name(node)} has an attribute {local}, which does not belong there: {advice}."
         return _refusal(path, line, "unknown-attribute", message, nearest)
@@ -176,11 +181,15 @@ class _Walk:
         in_place = _longest_rising([place[str(child.tag)] for child in known])
         misplaced = {id(child) for index, child in enumerate(known) if index not in in_place and node.ordered}
         present = sorted({place[str(child.tag)] for child in known})
+        free = tuple(each.name for index, each in enumerate(order) if each.repeatable or index not in present)
+        meant: set[str] = set()  # what is there, but under another name or namespace
         seen: Counter[int] = Counter()
         for child in children:
             index = place.get(str(child.tag))
             if index is None:
-                yield self._unknown_element(child, node)
+                finding = self._unknown_element(child, node, free)
+                meant.add(finding.nearest or finding.path.rpartition("/")[2])
+                yield finding
                 continue
             seen[index] += 1
             if seen[index] > 1 and not order[index].repeatable:
@@ -189,15 +198,19 @@ class _Walk:
             elif id(child) in misplaced:
                 yield _misplaced(order, present, index, line_of(child))
             yield from self.element(child, order[index])
+        before = ""  # what is there, or will be once it is added
         for index, child_node in enumerate(order):
-            if child_node.mandatory and index not in seen:
-                before = [i for i in present if i < index]
-                where = f"add it after {order[before[-1]].name}" if before else "add it as the first element"
+            is_missing = child_node.mandatory and index not in seen and child_node.name not in meant
+            if is_missing:
+                where = f"add it after {before}" if before else "add it as the first element"
                 yield _missing(child_node, node, line, where)
+            if is_missing or index in seen:
+                before = child_node.name
         if node.unique_by:
             yield from _unique(children, node, node.unique_by)
 
-    def _unknown_element(self, child: etree._Element, parent: Node) -> Finding:
+    def _unknown_element(self, child: etree._Element, parent: Node, free: tuple[str, ...]) -> Finding:
+        """Say what to do with an element that is not one of the parent's; *free* are the names that it may yet take."""
         tag = str(child.tag)
         local, line = _local(tag), line_of(child)
         path = _join(parent.path, local)
@@ -208,7 +221,7 @@ class _Walk:
             return _refusal(path, line, "namespace", message)
         if path in self._newest and tag.startswith(self._prefix):
             return _came_later(self._newest[path], path, line)
-        nearest = nearest_of(local, known)
+        nearest = nearest_of(local, free)
         advice = f"rename it to {nearest}" if nearest else "remove it"
         message = f"{_name(parent)} has an element {local}, which does not belong there: {advice}."
         return _refusal(path, line, "unknown-element", message, nearest)

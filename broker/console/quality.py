@@ -28,7 +28,7 @@ class QualityRow:
         school: The school's name or number, as its own office knows it.
         agent: The agent that sent the record.
         path: Path from the object's root; "" for the object itself.
-        local_id: The pupil's id in the school's system; "" where the object is about no one pupil.
+        local_id: The pupil's id in the school's system, or the id of the record where that is not known.
         what_to_do: A sentence for the school's office. It quotes nothing of the record.
         first_seen: Day on which it was found first; ``last_seen`` most recently.
     """

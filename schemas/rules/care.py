@@ -5,13 +5,17 @@ from typing import Final
 
 from lxml import etree
 
+from schemas.rules.dates import date_of
 from schemas.rules.facts import Facts
 from schemas.rules.rule import MISSING, Fault, Rule, child_of, name_of, text_of
 
 # what the schema makes mandatory: an object that has all of it is a whole one, not a part
 WHOLE_CARE: Final = ("Current", "CareStatus", "CareStartDate", "AsAtDate", "SourceSystem")
 WHOLE_TRANSFER: Final = ("TransferType", "LookedAfterAtTransfer", "LAInfoRefId", "Status", "StatusHistoryList")
+_GOES_ON: Final = ("LA", "SB")  # looked after; short breaks
 _ENDED: Final = ("PL", "CE")  # previously looked after; ceased
+# what Current and CareStatus cannot say at once; of short breaks (SB), authorities differ in what they call in care
+_CONTRADICTIONS: Final = frozenset({("Yes", "PL"), ("Yes", "CE"), ("No", "LA")})
 
 
 def care_without_authority(element: etree._Element, _: Facts) -> Iterable[Fault]:
@@ -57,6 +61,19 @@ def care_dates(element: etree._Element, _: Facts) -> Iterable[Fault]:
         yield Fault(reason, message)
 
 
+def care_status(element: etree._Element, facts: Facts) -> Iterable[Fault]:
+    """Find a learner who is in care by one element and not by another."""
+    status, end = child_of(element, "CareStatus"), child_of(element, "CareEndDate")
+    if status is None:
+        return
+    if (text_of(child_of(element, "Current")), text_of(status)) in _CONTRADICTIONS:
+        yield Fault(status, "CareStatus and Current say different things of whether care goes on: correct one of them.")
+    ended = date_of(end)
+    # a period of care does not count on its end date any more
+    if end is not None and ended is not None and ended <= facts.today and text_of(status) in _GOES_ON:
+        yield Fault(end, "CareEndDate is past, but CareStatus says that care goes on: correct one of them.")
+
+
 def transfer_sides(element: etree._Element, _: Facts) -> Iterable[Fault]:
     """Find a whole transfer that names neither school."""
     schools = element.get("FromSchoolInfoRefId", "").strip() + element.get("ToSchoolInfoRefId", "").strip()
@@ -81,7 +98,7 @@ RULES: Final = (
             "LearnerPersonal": ("Current",),
             "LearnerTransfer": ("LookedAfterAtTransfer",),
         },
-        "refuse",
+        "warn",
         "SIF UK: InCare/LAId, mandatory, is the authority that looks after the learner; the zone shares care data by "
         "it, and without it with nobody.",
         care_without_authority,
@@ -96,6 +113,14 @@ RULES: Final = (
         "our own rule.",
         care_dates,
         MISSING,
+    ),
+    Rule(
+        "care-status",
+        "Whether care goes on",
+        {"LearnerLookedAfter": ("LearnerLookedAfter",)},
+        "warn",
+        "Our own rule: a school acts on Current or CareStatus alone, since an agreement need not share both.",
+        care_status,
     ),
     Rule(
         "transfer-sides",

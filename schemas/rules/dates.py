@@ -28,6 +28,7 @@ _DATES: Final = {
     "ContactPersonal": ("BirthDate",),
     "LearnerAttendanceSummary": ("EndDate",),
     "LearnerEducationPlan": ("InitiateByDate", "LearnerEducationPlan/DueDate", "AttendanceSummary/EndDate"),
+    "LearnerEntitlement": ("EntitlementPeriod/EndDate",),
     "LearnerExclusion": ("EndDate",),
     "LearnerGroupEnrolment": ("ExitDate",),
     "LearnerLookedAfter": ("CareEndDate", "Placement/EndDate"),

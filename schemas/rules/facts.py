@@ -18,7 +18,8 @@ class Facts(Protocol):
     def main_enrolments(self, learner_ref: str) -> frozenset[str]:
         """Return the RefIds of the learner's LearnerSchoolEnrolments that are current and main (status C or M).
 
-        They are as known before the object in hand, which may itself be one of them.
+        Current are those that have begun and not ended: on its first and last day an enrolment is current. They are as
+        known before the object in hand, which may itself be one of them.
         """
 
 

@@ -9,9 +9,11 @@ from lxml import etree
 from schemas.rules.facts import Facts
 from schemas.rules.rule import Fault, Rule, child_of, text_of
 
-# the shape alone: areas come and go; BFPO numbers are how forces' addresses were written before they had postcodes
+# the shape alone: areas come and go; BFPO numbers are how forces' addresses were written before they had postcodes,
+# and ZZ99 begins what the NHS writes where there is none, for example of somebody without a fixed abode
 _FORM: Final = re.compile(
-    r"[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][ABD-HJLNP-UW-Z]{2}|GIR ?0AA|BFPO ?[0-9]{1,4}", re.IGNORECASE | re.ASCII
+    r"[A-Z]{1,2}[0-9][0-9A-Z]? *[0-9][ABD-HJLNP-UW-Z]{2}|GIR ?0AA|BFPO ?[0-9]{1,4}|ZZ99 ?[0-9][A-Z]{2}",
+    re.IGNORECASE | re.ASCII,
 ).fullmatch
 _POSTCODE: Final = ("PostCode",)
 

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
 
 from broker.storage import (
     Batch,
     DatabaseTooNew,
     DatabaseUrlError,
+    EnrolmentRow,
     KeyFileError,
     StorageError,
     StorageUnavailable,
@@ -180,3 +184,29 @@ def test_a_server_that_restarts_is_found_again_by_the_same_store(key_file: Path)
         store.commit(Batch(ledger=[verdict("M2", at=NOON + 1)]))
 
         assert [row.msg_id for row in store.ledger()] == ["M2", "M1"]
+
+
+def test_a_database_of_the_first_revision_is_upgraded_with_all_that_is_in_it(database_url: str, key_file: Path) -> None:
+    parsed = make_url(database_url)
+    engine = sqlalchemy.create_engine(
+        parsed.set(drivername="postgresql+psycopg") if parsed.get_backend_name() == "postgresql" else parsed
+    )
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "broker.storage:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            sqlalchemy.text(
+                "INSERT INTO learner (ref_id, care_authority, home_authority, shielded, enrolments, sources) "
+                "VALUES (:ref, '820', '820', :yes, :stays, '[]')"
+            ),
+            {"ref": "A" * 32, "yes": True, "stays": '[["E", "8209901", "2025-09-01", ""]]'},
+        )
+    engine.dispose()
+
+    with open_store(database_url, key_file) as store:
+        (row,) = store.learners(["A" * 32]).values()
+        assert (row.shielded, row.local_id) == (True, "")
+        assert row.enrolments == (EnrolmentRow("E", "8209901", "2025-09-01"),)
+        assert store.flaws() == []

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+import sqlalchemy
 
-from broker.storage import Batch, Flaw, FlawRow, JudgedRow, Store
+from broker.storage import Batch, Flaw, FlawRow, JudgedRow, Store, quality, tables
 
 MONDAY = date(2026, 9, 14)
 KEY = "A" * 32
@@ -127,3 +128,100 @@ def test_faults_are_listed_by_school_and_by_agent(store: Store) -> None:
     assert [flaw.rule for flaw in store.flaws(school="8209902")] == ["value"]
     assert [flaw.rule for flaw in store.flaws(source="mis-8209901")] == ["upn-check-letter"]
     assert store.flaws(school="8209903") == []
+
+
+NAMES = replace(saw(), seen=frozenset({"PersonalInformation", "PersonalInformation/Name"}))
+
+
+@pytest.mark.parametrize("rule", ["value", "missing"])
+def test_a_change_of_another_part_of_an_element_closes_nothing(rule: str, store: Store) -> None:
+    judge(store, saw(BIRTH._replace(rule=rule)))
+    judge(store, NAMES)
+
+    assert set(listed(store)) == {rule}
+
+
+def test_a_change_that_holds_what_was_missing_closes_it_and_one_that_does_not_does_not(store: Store) -> None:
+    family = FlawRow("PersonalInformation/Name/FamilyName", "missing", "refuse", "Name has no FamilyName: add it.")
+    judge(store, saw(family))
+    judge(store, NAMES)
+    assert set(listed(store)) == {"missing"}
+
+    judge(store, replace(NAMES, seen=NAMES.seen | {family.path}))
+    assert listed(store) == {}
+
+
+def test_a_change_without_a_wrong_part_of_what_it_holds_closes_it(store: Store) -> None:
+    judge(store, saw(BIRTH))
+    judge(store, saw(seen=frozenset({"PersonalInformation", "PersonalInformation/Demographics"})))
+
+    assert listed(store) == {}
+
+
+def test_a_fault_is_listed_under_the_id_that_the_record_has_now(store: Store) -> None:
+    judge(store, saw(UPN))
+    judge(store, replace(saw(UPN), local_id="7-2", school="8209902"))
+
+    assert [(flaw.local_id, flaw.school) for flaw in store.flaws()] == [("7-2", "8209902")]
+
+
+def test_what_two_workers_opened_at_once_is_one_fault_from_the_next_message_on(
+    store: Store, admin: sqlalchemy.Engine
+) -> None:
+    judge(store, saw(UPN))
+    with admin.begin() as connection:
+        columns = [column for column in tables.flaw.columns if column.name != "id"]
+        connection.execute(sqlalchemy.insert(tables.flaw).from_select(columns, sqlalchemy.select(*columns)))
+    assert len(store.flaws()) == 2
+
+    judge(store, saw(UPN))
+    assert len(store.flaws()) == 1
+    judge(store, saw())
+    assert store.flaws() == []
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def keys(first: int, number: int) -> list[str]:
+    return [f"{key:032X}" for key in range(first, first + number)]
+
+
+def test_an_agent_fills_its_own_part_of_the_table_only_and_one_row_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "MAX_OPEN", 10)
+    for first in range(0, 60, 20):
+        judge(store, *(saw(UPN, BIRTH, key=key) for key in keys(first, 20)))
+    judge(store, saw(UPN, source="mis-8209902"))
+
+    mine = store.flaws(source="mis-8209901")
+    assert sum(flaw.rule != quality.TOO_MANY for flaw in mine) == 10
+    assert [(flaw.object_type, flaw.key, flaw.school) for flaw in mine if flaw.rule == quality.TOO_MANY] == [("",) * 3]
+    assert [flaw.rule for flaw in store.flaws(source="mis-8209902")] == ["upn-check-letter"]
+
+
+def test_once_there_is_room_again_new_faults_are_listed_and_nothing_says_otherwise(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "MAX_OPEN", 10)
+    judge(store, *(saw(UPN, key=key) for key in keys(0, 12)))
+    judge(store, *(saw(key=key) for key in keys(0, 12)))
+    judge(store, saw(BIRTH))
+
+    assert set(listed(store)) == {"value"}
+
+
+def test_closed_faults_are_kept_for_a_year_and_only_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MAX_CLOSED", 3)
+    for day in range(5):
+        judge(store, saw(UPN), day=MONDAY + timedelta(day))
+        judge(store, saw(), day=MONDAY + timedelta(day))
+
+    closed = [flaw.closed for flaw in store.flaws(since=MONDAY)]
+    assert closed == [MONDAY + timedelta(day) for day in (2, 3, 4)]
+
+    later = MONDAY + timedelta(4) + quality.KEPT + timedelta(1)
+    judge(store, saw(UPN), day=later)
+    judge(store, saw(), day=later)
+    assert [flaw.closed for flaw in store.flaws(since=MONDAY)] == [later]

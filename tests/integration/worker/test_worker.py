@@ -1,5 +1,7 @@
 """What the worker promises: durable before acknowledged, once, in order; refusals answered and kept."""
 
+from datetime import date
+
 import psutil
 import pytest
 
@@ -7,7 +9,7 @@ from broker import quarantine
 from broker.protocol.envelope import Action, build_event, event_objects, new_header, parse_message
 from broker.protocol.identifiers import AgentId, new_ref_id
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, agent_queue, intake_key
-from broker.storage import Batch, Store
+from broker.storage import Batch, LearnerRow, Store
 from broker.transports import Outgoing
 from broker.worker import Worker
 from tests.faults.zones import RECIPIENTS, SENDER
@@ -252,3 +254,20 @@ def test_what_is_wrong_with_a_record_is_kept_until_a_message_shows_it_mended(des
     desk.send_event("LearnerPersonal", Action.ADD, learner(ref), ref)
     desk.work()
     assert desk.store.flaws() == []
+
+
+def test_what_is_known_of_a_learner_whose_messages_other_workers_have_is_never_old(desk: Desk) -> None:
+    ref, sibling = new_ref_id(), new_ref_id()
+    member = f"<LearnerPersonalRefId>{sibling}</LearnerPersonalRefId><UIPI>7</UIPI>"
+    family = f"<SiblingList><Sibling>{member}</Sibling></SiblingList>".encode()
+    body = learner(ref).replace(b"<CurrentSchoolEnrolment", family + b"<CurrentSchoolEnrolment")
+    desk.store.commit(Batch(learners=[LearnerRow(sibling, home_authority="820")]))
+    desk.send_event("LearnerPersonal", Action.ADD, body, ref)
+    desk.work()
+
+    desk.store.commit(Batch(learners=[LearnerRow(sibling, home_authority="820", shielded=True)]))
+    desk.send_event("LearnerPersonal", Action.ADD, body, ref)
+    desk.work()
+
+    assert desk.held() == []
+    assert desk.worker._index.standing(sibling, date.today()).shielded  # noqa: DTZ011  # the worker's own calendar

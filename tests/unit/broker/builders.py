@@ -8,7 +8,7 @@ from typing import Final
 from lxml import etree
 
 import schemas
-from broker.agreements import Agreement, Scope
+from broker.agreements import UNDELIVERED, Agreement, Scope
 from broker.pipeline import Accepted, Decision
 from broker.protocol.envelope import NAMESPACE, Action, Header, build_event
 from broker.protocol.identifiers import AgentId, Establishment, MsgId
@@ -54,14 +54,15 @@ def copied(element: etree._Element, nsmap: Mapping[str | None, str] | None = Non
 
 
 def paths_of(object_type: str) -> tuple[str, ...]:
-    """Return the path of every element and attribute that an object may have, sorted."""
+    """Return the path of every element and attribute of an object that an agreement may name, sorted."""
 
     def below(node: schemas.Node) -> Iterable[str]:
         for child in node.children:
             yield child.path
             yield from below(child)
 
-    return tuple(sorted(below(schemas.load().tree(object_type))))
+    hidden = UNDELIVERED.get(object_type, ())
+    return tuple(sorted(path for path in below(schemas.load().tree(object_type)) if path not in hidden))
 
 
 def header(sender: str = MIS, msg_id: MsgId = MSG_ID) -> Header:

@@ -222,3 +222,12 @@ def test_a_faulty_file_is_named_by_its_path(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"broken\.toml"):
         load_agreements(tmp_path)
+
+
+@pytest.mark.parametrize(("object_type", "path"), [("LearnerLookedAfter", "ShieldCode"), ("LearnerTransfer", "Shield")])
+def test_what_steers_the_zone_cannot_be_shared(object_type: str, path: str) -> None:
+    without = "[objects.LearnerPersonal]\nshare = " + GOOD.partition("share = ")[2].strip()
+
+    text = fault(without, f'[objects.{object_type}]\nshare = ["@RefId", "{path}"]')
+
+    assert f"objects.{object_type}.share: {path} steers the zone and is delivered to nobody" in text

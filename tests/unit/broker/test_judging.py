@@ -1,28 +1,32 @@
 """What schemas and rules find in what agents publish: refused, passed on with a warning, or only counted."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
 import schemas
+from broker.batches import judged_row
 from broker.learners import Enrolment, Learner, LearnerIndex
 from broker.pipeline import Accepted, Decision, decide, read
 from broker.protocol.documents import MAX_ELEMENTS
-from broker.protocol.envelope import VERSION, Action, EventObject, build_event
-from broker.protocol.errors import ConfigurationError, NotWellFormed
+from broker.protocol.envelope import LOOKED_AFTER, VERSION, Action, EventObject, build_event
+from broker.protocol.errors import ConfigurationError, NotValid, NotWellFormed
 from broker.protocol.identifiers import AgentId
+from broker.protocol.topology import intake_key
 from broker.quality import Judged, KnownFacts, record_key
 from broker.routing import Router
 from broker.settings import load_zone
 from broker.validation import Refusal, Validator
+from schemas import Finding
 from schemas.rules import RuleSet, Setting
 from tests.instances import instance
 from tests.unit.broker.builders import (
     ALEX,
     BILLIE,
+    CONTACT,
     ENROLMENT,
     LOCAL,
     MERLIN,
@@ -31,6 +35,7 @@ from tests.unit.broker.builders import (
     OTHER_ENROLMENT,
     SCHOOL,
     TODAY,
+    XSI,
     accepted,
     agent,
     agreement,
@@ -126,6 +131,13 @@ def test_a_change_tells_of_what_it_holds_only() -> None:
     assert judged(tell(body)).seen == frozenset({"@RefId", "UPN"})
 
 
+def test_a_change_tells_of_no_part_that_it_leaves_out() -> None:
+    body = event((PERSONAL, Action.CHANGE, personal(ALEX, NAME)))
+
+    wanted = {"@RefId", "PersonalInformation", "PersonalInformation/Name", "PersonalInformation/Name/@Type"}
+    assert judged(tell(body)).seen == wanted
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"), [("S-0001", "S-0001"), ("12/7", "12/7"), ("Zephyrine", ""), ("Ann 7", ""), ("7" * 65, "")]
 )
@@ -133,9 +145,12 @@ def test_a_pupil_is_named_by_an_id_and_never_by_what_may_be_a_name(sent: str, ke
     assert judged(tell(add(f"<UPN>{WRONG_LETTER}</UPN>", local_id=sent))).local_id == kept
 
 
-def test_an_object_about_a_learner_is_known_by_the_learners_id() -> None:
+@pytest.mark.parametrize(("source", "local_id"), [(MIS, "7-1"), (MERLIN, "")], ids=["its own", "another system's"])
+def test_an_object_about_a_learner_is_known_by_the_senders_own_id_of_the_learner(
+    source: AgentId, local_id: str
+) -> None:
     index = LearnerIndex()
-    index.learners = {ALEX: Learner(ALEX, local_id="7-1", sources={PERSONAL: MIS})}
+    index.learners = {ALEX: Learner(ALEX, local_id="7-1", sources={PERSONAL: source})}
     xml = (
         f'<LearnerSchoolEnrolment RefId="{ENROLMENT}" LearnerPersonalRefId="{ALEX}" SchoolInfoRefId="{SCHOOL}" '
         'MembershipType="C"><EntryDate>2026-09-01</EntryDate><NCYearGroupActual>7</NCYearGroupActual>'
@@ -144,7 +159,7 @@ def test_an_object_about_a_learner_is_known_by_the_learners_id() -> None:
 
     found = judged(tell(event(("LearnerSchoolEnrolment", Action.ADD, xml)), index))
 
-    assert (found.local_id, found.school, found.key) == ("7-1", LOCAL, ENROLMENT)
+    assert (found.local_id, found.school, found.key) == (local_id, LOCAL, ENROLMENT)
     assert [f.rule for f in found.findings] == ["dates-in-order"]
 
 
@@ -188,7 +203,7 @@ def test_of_others_the_zone_cannot_tell_since_their_order_is_not_kept(kind: str,
     assert KnownFacts(TODAY, LearnerIndex(), ALEX).is_known(kind, ref) is None
 
 
-def test_main_enrolments_are_those_that_last() -> None:
+def test_main_enrolments_are_those_that_have_begun_and_last() -> None:
     index = LearnerIndex()
     ended = date(2026, 7, 22)
     index.learners = {
@@ -197,6 +212,7 @@ def test_main_enrolments_are_those_that_last() -> None:
             enrolments={
                 ENROLMENT: Enrolment(LOCAL, main=True),
                 OTHER_ENROLMENT: Enrolment(LOCAL, exit=ended, main=True),
+                CONTACT: Enrolment(LOCAL, entry=TODAY + timedelta(1), main=True),
                 SCHOOL: Enrolment(LOCAL),
             },
         )
@@ -341,6 +357,52 @@ def test_the_picture_of_somebody_not_known_is_in_no_scope_but_all() -> None:
     assert gets(picture(BILLIE), "all", enrolled(ALEX))
 
 
+IDENTITY = "Identity"
+
+
+def part(name: str, action: Action, inner: str) -> bytes:
+    return event((name, action, f'<{name} RefId="{SCHOOL}">{inner}</{name}>'))
+
+
+@pytest.mark.parametrize("action", [Action.CHANGE, Action.DELETE])
+@pytest.mark.parametrize(
+    ("name", "inner", "path"),
+    [
+        (IDENTITY, "<AuthenticationSource>MSActiveDirectory</AuthenticationSource>", "SIF_RefId"),
+        ("PersonDietaryPreference", "<SIF_ExtendedElements/>", "PersonRefId"),
+        ("LearnerBehaviourIncident", "<Incident><Comments>A child</Comments></Incident>", "Participants/Learners"),
+    ],
+)
+def test_a_part_that_names_nobody_is_refused_since_nobody_can_tell_whose_scope_it_is_in(
+    name: str, inner: str, path: str, action: Action
+) -> None:
+    with pytest.raises(NotValid, match=f"{name} does not name .* add {path}"):
+        read(part(name, action, inner), MIS, intake_key(SCHOOL))
+
+
+@pytest.mark.parametrize("name", [IDENTITY, "LearnerBehaviourIncident"])
+def test_a_delete_of_the_key_alone_names_nobody_and_tells_nothing(name: str) -> None:
+    body = part(name, Action.DELETE, "")
+
+    read(body, MIS, intake_key(SCHOOL))
+    assert gets(body, "enrolled", LearnerIndex())
+
+
+def test_a_login_of_somebody_who_is_not_named_is_in_no_scope() -> None:
+    inner = '<SIF_RefId SIF_RefObject="LearnerPersonal"/><AuthenticationSource>MSActiveDirectory</AuthenticationSource>'
+    body = part(IDENTITY, Action.ADD, inner)
+
+    assert not gets(body, "all", LearnerIndex())
+
+
+@pytest.mark.parametrize("blanks", ["{}", " {} ", "\n{}"])
+def test_a_shielded_learner_is_known_whatever_blanks_are_around_the_reference(blanks: str) -> None:
+    index = enrolled(ALEX)
+    index.learners[ALEX] = replace(index.learners[ALEX], shielded=True)
+
+    assert not gets(incident(blanks.format(ALEX)), "all", index)
+
+
 def incident(*learners: str) -> bytes:
     xml = instance("LearnerBehaviourIncident").replace(f' xmlns="{NS[1:-1]}"', "", 1)
     root = element(xml)
@@ -378,6 +440,22 @@ def test_a_shielded_learner_is_cut_out_of_an_incident_and_keeps_back_one_of_thei
     assert not gets(incident(BILLIE), "all", index)
 
 
+@pytest.mark.parametrize(("name", "child"), [("LearnerLookedAfter", "ShieldCode"), ("LearnerTransfer", "Shield")])
+def test_what_steers_the_zone_is_delivered_to_nobody(name: str, child: str) -> None:
+    xml = instance(name)
+    assert f"<{child}>" in xml
+    keys = f'xmlns="{LOOKED_AFTER}" RefId="{SCHOOL}" LearnerPersonalRefId="{ALEX}"'
+    emptied = f'<{child} xmlns:xsi="{XSI}" xsi:nil="true"/>'
+
+    for action, sent in (
+        (Action.ADD, xml[xml.index(f"<{name}") :]),
+        (Action.CHANGE, f"<{name} {keys}><{child}>P</{child}></{name}>"),
+        (Action.CHANGE, f"<{name} {keys}>{emptied}</{name}>"),
+    ):
+        got = delivered(tell(event((name, action, sent))))[MERLIN]
+        assert f"<{child}".encode() not in got
+
+
 def test_every_kind_of_refusal_tells_data_quality_at_most_what_it_tells_the_sender() -> None:
     decision = tell(add("<ULN>12</ULN>"))
 
@@ -403,3 +481,20 @@ def test_what_would_be_delivered_larger_than_a_message_is_refused() -> None:
 
     assert (decision.category, decision.code) == (1, 3)
     assert "delivered larger" in decision.summary
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_record_at_most_a_hundred_faults_are_stored_and_none_is_long() -> None:
+    findings = tuple(Finding(f"{number}/" + "x" * 5000, 1, "r", "warn", "y" * 5000, None, 3) for number in range(300))
+
+    row = judged_row(Judged(PERSONAL, ALEX, LOCAL, "7-1", frozenset(), findings), MIS)
+
+    assert len(row.flaws) == 100
+    assert max(len(flaw.path) + len(flaw.message) for flaw in row.flaws) <= 1000
+
+
+@pytest.mark.parametrize("ref", ["Zephyrine Smith", "1985-03-04", "0123456789", ALEX.lower()])
+def test_what_has_not_the_form_of_a_refid_is_no_key(ref: str) -> None:
+    assert record_key(element(personal(ref)), PERSONAL) not in ("", ref)

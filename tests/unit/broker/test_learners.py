@@ -378,3 +378,13 @@ def test_namespaces_decide_what_is_read() -> None:
 
     assert made is not None
     assert made.home_authority == ""
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("S-0001", "S-0001"), ("Zephyrine Smith", ""), ("Zephyrine", "")])
+def test_a_local_id_that_may_be_a_name_is_not_kept(sent: str, kept: str) -> None:
+    body = element(personal(ALEX, f"<LocalId>{sent}</LocalId>"))
+
+    observed = observe(EventObject("LearnerPersonal", Action.ADD, body), MIS, None, {})
+
+    assert observed.learner is not None
+    assert observed.learner.local_id == kept

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 import schemas
-from broker.agreements import Agreement, Scope
+from broker.agreements import UNDELIVERED, Agreement, Scope
 from broker.learners import Enrolment, Learner, LearnerIndex
 from broker.pipeline import Accepted, Decision, decide, read
 from broker.protocol.envelope import (
@@ -15,6 +15,7 @@ from broker.protocol.envelope import (
     build_message,
     build_system_control,
     event_objects,
+    local_name,
     parse_message,
 )
 from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource
@@ -304,6 +305,9 @@ def test_a_valid_object_arrives_whole_where_it_is_shared_whole(name: str, kind: 
 
     assert list(got) == [MERLIN]
     one, other = (event_objects(parse_message(b))[0].element for b in (got[MERLIN], body))
+    hidden = UNDELIVERED.get(name, ())
+    for child in [child for child in other if local_name(child) in hidden]:
+        other.remove(child)
     assert flat(one) == flat(other)
 
 

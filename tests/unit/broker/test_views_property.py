@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 import schemas
-from broker.agreements import Agreement, parse_agreement
+from broker.agreements import UNDELIVERED, Agreement, parse_agreement
 from broker.protocol.envelope import NAMESPACE
 from broker.views import View, compile_view
 from tests.unit.broker.builders import XSI, copied, paths_of
@@ -91,6 +91,9 @@ class Marked:
                     element.set(child.name, self.note(child.path))
                 continue
             if not self.wants(density):
+                continue
+            if not node.path and child.name in UNDELIVERED.get(node.name, ()):
+                etree.SubElement(element, self.ns + child.name).text = self.hide()
                 continue
             for _ in range(self.random.randint(1, 3) if child.repeatable else 1):
                 made = etree.SubElement(element, self.ns + child.name)

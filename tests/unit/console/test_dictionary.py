@@ -1,6 +1,7 @@
 """The data dictionary is whole, right about who gets what, and harmless whatever an agreement says."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -164,3 +165,12 @@ def test_without_agreements_nobody_gets_anything(tmp_path: Path) -> None:
 
     assert pages["index.html"].one("//h1") == "What we hold"
     assert {line for node in below("LearnerPersonal") for line in pages[LEARNER].who_gets(node.path)} == {"Nobody"}
+
+
+def test_nobody_gets_what_steers_the_zone(tmp_path: Path) -> None:
+    whole = replace(MERLIN, shares={"LearnerLookedAfter": ("*",)})
+
+    page = Pages(tmp_path, write_dictionary(tmp_path, schemas.load(), (whole,)))["objects/LearnerLookedAfter.html"]
+
+    assert MERLIN.id in " ".join(page.strings("//tr[@id='CareStatus']//a"))
+    assert page.strings("//tr[@id='ShieldCode']//a[contains(@href, 'agreements')]") == []

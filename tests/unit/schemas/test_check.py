@@ -145,11 +145,43 @@ def test_misspelt_element_gets_the_nearest_name(schema: SchemaSet, parse: Parse)
 
 
 def test_misspelt_attribute_gets_the_nearest_name(schema: SchemaSet, parse: Parse) -> None:
-    findings = schema.check(parse(person('<Email type="School">a@example.org</Email>')), partial=False)
+    finding = only(schema.check(parse(person('<Email type="School">a@example.org</Email>')), partial=False))
 
-    assert [(f.path, f.rule, f.nearest) for f in findings] == [
-        ("PersonalInformation/Email/@type", "unknown-attribute", "Type"),
-        ("PersonalInformation/Email/@Type", "missing", None),
+    assert (finding.path, finding.rule) == ("PersonalInformation/Email/@type", "unknown-attribute")
+    assert finding.nearest == "Type"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        pytest.param("EntryDate>", "entryDate>", "unknown-element", id="name"),
+        pytest.param("<EntryDate>", '<EntryDate xmlns="">', "namespace", id="namespace"),
+        pytest.param(" MembershipType=", " Membershiptype=", "unknown-attribute", id="attribute"),
+    ],
+)
+def test_what_is_there_under_another_name_is_not_missed_as_well(
+    old: str, new: str, rule: str, schema: SchemaSet, sample: Sample, parse: Parse
+) -> None:
+    spoilt = parse(sample("LearnerSchoolEnrolment").replace(old, new))
+
+    assert only(schema.check(spoilt, partial=False)).rule == rule
+
+
+def test_name_that_is_taken_is_not_offered(schema: SchemaSet, parse: Parse) -> None:
+    finding = only(schema.check(parse(person("<Demographics/><Demographic/>")), partial=False))
+
+    assert (finding.rule, finding.nearest) == ("unknown-element", None)
+
+
+def test_missing_elements_are_added_in_their_order(schema: SchemaSet, sample: Sample, parse: Parse) -> None:
+    element = parse(sample("LearnerSchoolEnrolment.minimal"))
+    del element[:]
+
+    messages = [finding.message for finding in schema.check(element, partial=False)]
+
+    assert [message.rpartition(": ")[2] for message in messages] == [
+        "add it as the first element.",
+        "add it after EntryDate.",
     ]
 
 

@@ -17,8 +17,11 @@ Sample = Callable[[str], str]
     ("name", "old", "new"),
     [
         pytest.param("EthnicityCodes", "WENG", "WBRI", id="ethnicity"),
+        pytest.param("EthnicityCodes", "ASLT", "ASRO", id="ethnicity-extended"),
         pytest.param("SENProvision", "S", "E", id="sen-provision"),
         pytest.param("SENTypeCode", "BESD", "SEMH", id="sen-type"),
+        pytest.param("SENTypeCode", "SLD", "DS", id="sen-type-of-2025"),
+        pytest.param("CountryCode", "SDN", "SSD", id="country"),
         pytest.param("AttendanceCodeType", "/", "Y7", id="attendance"),
         pytest.param("ExclusionCategory", "FIXD", "SUSP", id="exclusion"),
         pytest.param("ExclusionReason", "DR", "MT", id="exclusion-reason"),

@@ -111,9 +111,10 @@ def needs(*ranks: int) -> str:
 
 
 def care(end: str = "", status: str = "LA", authority: str = AUTHORITY) -> str:
+    current = "Yes" if status == "LA" else "No"
     return (
         f'<LearnerLookedAfter RefId="{OBJECT}" LearnerPersonalRefId="{LEARNER}" LAInfoRefId="{authority}">'
-        f"<Current>Yes</Current><CareStatus>{status}</CareStatus><CareStartDate>2024-05-07</CareStartDate>{end}"
+        f"<Current>{current}</Current><CareStatus>{status}</CareStatus><CareStartDate>2024-05-07</CareStartDate>{end}"
         "<AsAtDate>2026-03-01</AsAtDate><SourceSystem>Casework</SourceSystem></LearnerLookedAfter>"
     )
 
@@ -136,7 +137,7 @@ def address(postcode: str, country: str = "") -> str:
 
 IN_CARE = learner("<InCare><Current>Yes</Current><LAId>820</LAId></InCare>")
 BOTH_SIDES = f' FromSchoolInfoRefId="{SCHOOL}" ToSchoolInfoRefId="{OTHER_SCHOOL}"'
-ENDED = "<CareEndDate>2026-01-09</CareEndDate><CareEndReason>E4A</CareEndReason>"
+ENDED = "<CareEndDate>2026-04-09</CareEndDate><CareEndReason>E4A</CareEndReason>"
 PLAN_DATES = (
     "<LearnerEducationPlan><TriggerDate>2025-09-03</TriggerDate><InitiateByDate>2025-09-17</InitiateByDate>"
     "<DueDate>2025-10-01</DueDate><AttendanceSummary><StartDate>2025-09-03</StartDate><EndDate>2025-12-19</EndDate>"
@@ -201,12 +202,20 @@ CASES = [
     ),
     Case(
         "dates-in-order",
+        f"<LearnerEntitlement><EntitlementPeriodList>{span('EntitlementPeriod')}</EntitlementPeriodList>"
+        "</LearnerEntitlement>",
+        "2025-12-19",
+        "2025-08-19",
+        "EntitlementPeriodList/EntitlementPeriod/EndDate",
+    ),
+    Case(
+        "dates-in-order",
         f"<LearnerLookedAfter><PlacementList>{span('Placement')}</PlacementList></LearnerLookedAfter>",
         "2025-12-19",
         "2025-08-19",
         "PlacementList/Placement/EndDate",
     ),
-    Case("dates-in-order", care(ENDED), "2026-01-09", "2023-01-09", "CareEndDate"),
+    Case("dates-in-order", care(ENDED), "2026-04-09", "2023-04-09", "CareEndDate"),
     Case("dates-in-order", PLAN_DATES, "2025-09-17", "2025-09-01", "InitiateByDate"),
     Case("dates-in-order", PLAN_DATES, "2025-10-01", "2025-09-10", "DueDate"),
     Case("dates-in-order", PLAN_DATES, "2025-12-19", "2025-08-19", "AttendanceSummary/EndDate"),
@@ -251,10 +260,11 @@ CASES = [
         (SCHOOL,),
         Known(unknown=frozenset({SCHOOL, ENROLMENT})),
     ),
-    Case("attendance-sums", attendance(118, 130, 10, 2), ">130<", ">131<", "SessionsPossible", ("131", "118")),
+    Case("attendance-gaps", attendance(118, 130, 10, 2), ">130<", ">131<", "SessionsPossible", ("131", "118")),
+    Case("attendance-gaps", PLAN_DATES, ">118<", ">117<", "AttendanceSummary/Possible", ("117", "130")),
     Case("attendance-sums", attendance(118, 130, 10, 2), ">130<", ">129<", "SessionsPossible", ("129", "118")),
     Case("attendance-sums", attendance(118, 130), ">118<", ">131<", "SessionsPossible", ("130", "131")),
-    Case("attendance-sums", PLAN_DATES, ">118<", ">117<", "AttendanceSummary/Possible", ("117", "130")),
+    Case("attendance-sums", PLAN_DATES, ">118<", ">119<", "AttendanceSummary/Possible", ("119", "130")),
     Case(
         "sen-ranking",
         f"<LearnerSpecialNeeds>{needs(2, 1)}</LearnerSpecialNeeds>",
@@ -284,9 +294,11 @@ CASES = [
         "SchoolAddress/PostCode",
         ("QZ3 lAA",),
     ),
-    Case("care-dates", care(ENDED), "<CareEndReason>E4A</CareEndReason>", "", "CareEndDate", ("2026-01-09",)),
-    Case("care-dates", care(ENDED), "<CareEndDate>2026-01-09</CareEndDate>", "", "CareEndReason", ("E4A",)),
+    Case("care-dates", care(ENDED), "<CareEndReason>E4A</CareEndReason>", "", "CareEndDate", ("2026-04-09",)),
+    Case("care-dates", care(ENDED), "<CareEndDate>2026-04-09</CareEndDate>", "", "CareEndReason", ("E4A",)),
     Case("care-dates", care(), "<CareStatus>LA", "<CareStatus>CE", "CareStatus"),
     Case("care-dates", care(), "<CareStatus>LA", "<CareStatus>PL", "CareStatus"),
+    Case("care-status", care(), "<CareStatus>LA", "<CareStatus>CE", "CareStatus"),
+    Case("care-status", care(ENDED), "2026-04-09", "2026-03-02", "CareEndDate", ("2026-03-02",)),
     Case("transfer-sides", transfer(BOTH_SIDES), BOTH_SIDES, "", "", (LEARNER,)),
 ]
