@@ -93,6 +93,8 @@ def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
 
     At most 100 of them and none very long, since names in them may be an agent's own.
     """
+    if not judged.findings:
+        return JudgedRow(source, judged.object_type, judged.key, "", "", judged.seen, ())
     flaws: dict[tuple[str, str], FlawRow] = {}
     for found in judged.findings:
         path, message = found.path[:_MAX_PATH], found.message[:_MAX_MESSAGE]

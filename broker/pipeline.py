@@ -214,6 +214,8 @@ def decide(
         validator: The zone's schemas and rules; None for those that come with sifzone.
     """
     validator = validator or shipped()
+    # lxml makes an object for an element each time somebody comes by it, unless the one made before is still there
+    held = [element for event in inbound.objects for element in event.element.iter()]
     found: tuple[Judged, ...] = ()
     try:
         for event in inbound.objects:
@@ -227,13 +229,14 @@ def decide(
         if refused is not None:
             return replace(refused, judged=found)
     if len(inbound.objects) == 1:
-        accepted = _decide_one(inbound, inbound.objects[0], router, index, upn_key)
+        accepted = _decide_one(inbound, inbound.objects[0], found, router, index, upn_key)
     else:
-        accepted = _decide_several(inbound, router, index, upn_key)
+        accepted = _decide_several(inbound, found, router, index, upn_key)
     if any(len(delivery.body) > MAX_MESSAGE_BYTES for delivery in accepted.deliveries):
         # as it may be longer than what came: some signs are written as references
         return refusal(NotValid("the message would be delivered larger than a message may be: send it in parts"))
-    return replace(accepted, judged=found) if only is None else _restricted(accepted, only)
+    held.clear()
+    return accepted if only is None else _restricted(accepted, only)
 
 
 def _check_right(sender: AgentId, event: EventObject, router: Router, validator: Validator) -> None:
@@ -267,7 +270,12 @@ def _restricted(accepted: Accepted, only: AgentId) -> Accepted:
 
 
 def _decide_one(
-    inbound: Inbound, event: EventObject, router: Router, index: LearnerIndex, upn_key: bytes | None
+    inbound: Inbound,
+    event: EventObject,
+    found: tuple[Judged, ...],
+    router: Router,
+    index: LearnerIndex,
+    upn_key: bytes | None,
 ) -> Accepted:
     observed = _observe(inbound, event, index, upn_key)
     plan = router.plan(inbound.sender, event.object_type, _standings(event, observed, router, index))
@@ -279,10 +287,12 @@ def _decide_one(
             withheld.append((Reason.NOTHING_SHARED, recipients))
         else:
             deliveries.append(Outbound(recipients, before + piece + after, view.name))
-    return Accepted(tuple(deliveries), tuple(withheld), (observed,))
+    return Accepted(tuple(deliveries), tuple(withheld), (observed,), found)
 
 
-def _decide_several(inbound: Inbound, router: Router, index: LearnerIndex, upn_key: bytes | None) -> Accepted:
+def _decide_several(
+    inbound: Inbound, found: tuple[Judged, ...], router: Router, index: LearnerIndex, upn_key: bytes | None
+) -> Accepted:
     """Decide each object, then send each recipient one event with what it may have of them all."""
     index = index.draft()  # each object is decided as after those before it
     shares: dict[AgentId, list[tuple[str, Action, bytes]]] = {}
@@ -312,7 +322,7 @@ def _decide_several(inbound: Inbound, router: Router, index: LearnerIndex, upn_k
     withheld: dict[Reason, list[AgentId]] = {}
     for agent in sorted(reasons.keys() - shares.keys()):
         withheld.setdefault(reasons[agent], []).append(agent)
-    return Accepted(deliveries, tuple((r, tuple(a)) for r, a in withheld.items()), tuple(observations))
+    return Accepted(deliveries, tuple((r, tuple(a)) for r, a in withheld.items()), tuple(observations), found)
 
 
 def _observe(inbound: Inbound, event: EventObject, index: LearnerIndex, upn_key: bytes | None) -> Observed:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 from lxml import etree
 
@@ -25,8 +25,7 @@ _LEARNER: Final = "LearnerPersonal"
 _WHOLE: Final = frozenset({""})
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What an event showed of one record.
 
     Attributes:
@@ -100,12 +99,14 @@ def judged(
         registry: Which establishments the sender speaks for.
         schools: Establishment number by the RefId of its SchoolInfo.
     """
-    element = event.element
+    key = record_key(event.element, event.object_type)
+    if not findings:  # as with nearly all
+        return Judged(event.object_type, key, "", "", _seen(event), ())
     return Judged(
         event.object_type,
-        record_key(element, event.object_type),
-        _school(sender, learner, registry, schools) if findings else "",
-        _local_id(event, sender, learner) if findings else "",
+        key,
+        _school(sender, learner, registry, schools),
+        _local_id(event, sender, learner),
         _seen(event),
         findings,
         not any(finding.severity == "refuse" for finding in findings),

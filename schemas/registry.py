@@ -73,6 +73,7 @@ class SchemaSet:
         self.objects: tuple[str, ...] = tuple(sorted(self._family))
         self._names = {f"{{{self._family[name].namespace}}}{name}": name for name in self.objects}
         self._open_lists: dict[str, OpenLists] = {}
+        self._notes: dict[str, ObjectNote] = {}
         self._engines: dict[tuple[str, bool, Edition], etree.XMLSchema] = {}
 
     def check(self, element: etree._Element, *, partial: bool, edition: Edition = NEWEST) -> tuple[Finding, ...]:
@@ -176,7 +177,9 @@ class SchemaSet:
             UnknownObject: No schema describes such an object.
         """
         self._known(object_type)
-        return self._family[object_type].note(object_type)
+        if object_type not in self._notes:
+            self._notes[object_type] = self._family[object_type].note(object_type)
+        return self._notes[object_type]
 
     def values(self, object_type: str) -> Values:
         """Return what judges single texts of an object.

@@ -89,21 +89,28 @@ def write(connection: Connection, judged: Sequence[JudgedRow], day: date) -> Non
     """Open, renew and close faults as *judged*, oldest first, tells; the same again changes nothing."""
     if not judged:
         return
-    changes: dict[_Record, _Change] = {}
+    first: dict[_Record, JudgedRow] = {}
     for one in judged:
-        changes.setdefault((one.source, one.object_type, one.key), _Change(one))
+        first.setdefault((one.source, one.object_type, one.key), one)
+    # most records have no faults, and had none
+    changes = {(one.source, one.object_type, one.key): _Change(one) for one in judged if one.flaws}
     for some in chunks(sorted({one.key for one in judged})):
         for number, source, object_type, key, path, rule, severity in connection.execute(_OPEN, {"keys": some}):
-            change = changes.get((source, object_type, key))
-            if change is None:
+            record = (source, object_type, key)
+            if record not in first:
                 continue
+            change = changes.setdefault(record, _Change(first[record]))
             if (path, rule) in change.open:  # two workers opened it at once: one row of it is enough
                 change.closed.append(number)
                 continue
             change.open[path, rule] = number
             change.severities[path, rule] = severity
+    if not changes:
+        return
     for one in judged:
-        changes[one.source, one.object_type, one.key].apply(one)
+        concerned = changes.get((one.source, one.object_type, one.key))
+        if concerned is not None:
+            concerned.apply(one)
     _store(connection, [changes[record] for record in sorted(changes)], day)
 
 

@@ -141,8 +141,7 @@ class FlawRow(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedRow:
+class JudgedRow(NamedTuple):
     """What one event showed of one record, for data quality; attributes as in :class:`broker.quality.Judged`.
 
     Attributes:

@@ -1,6 +1,5 @@
 """Faults of records: opened once, kept while they are there, closed when a message shows the record without them."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -20,7 +19,7 @@ def saw(*flaws: FlawRow, seen: frozenset[str] = WHOLE, key: str = KEY, source: s
 
 
 def refused(*flaws: FlawRow) -> JudgedRow:
-    return replace(saw(*flaws), complete=False)
+    return saw(*flaws)._replace(complete=False)
 
 
 def judge(store: Store, *judged: JudgedRow, day: date = MONDAY) -> None:
@@ -130,7 +129,7 @@ def test_faults_are_listed_by_school_and_by_agent(store: Store) -> None:
     assert store.flaws(school="8209903") == []
 
 
-NAMES = replace(saw(), seen=frozenset({"PersonalInformation", "PersonalInformation/Name"}))
+NAMES = saw()._replace(seen=frozenset({"PersonalInformation", "PersonalInformation/Name"}))
 
 
 @pytest.mark.parametrize("rule", ["value", "missing"])
@@ -147,7 +146,7 @@ def test_a_change_that_holds_what_was_missing_closes_it_and_one_that_does_not_do
     judge(store, NAMES)
     assert set(listed(store)) == {"missing"}
 
-    judge(store, replace(NAMES, seen=NAMES.seen | {family.path}))
+    judge(store, NAMES._replace(seen=NAMES.seen | {family.path}))
     assert listed(store) == {}
 
 
@@ -160,7 +159,7 @@ def test_a_change_without_a_wrong_part_of_what_it_holds_closes_it(store: Store) 
 
 def test_a_fault_is_listed_under_the_id_that_the_record_has_now(store: Store) -> None:
     judge(store, saw(UPN))
-    judge(store, replace(saw(UPN), local_id="7-2", school="8209902"))
+    judge(store, saw(UPN)._replace(local_id="7-2", school="8209902"))
 
     assert [(flaw.local_id, flaw.school) for flaw in store.flaws()] == [("7-2", "8209902")]
 
