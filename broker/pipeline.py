@@ -28,7 +28,7 @@ from broker.protocol.topology import intake_key
 from broker.quality import Judged, KnownFacts, judged
 from broker.routing import Plan, Reason, Router, Standings
 from broker.validation import Refusal, Validator, refusal, shipped
-from broker.views import View, mentioned_learners
+from broker.views import View, Written, mentioned_learners
 
 _NS: Final = f"{{{NAMESPACE}}}"
 _CONTACT: Final = "ContactPersonal"
@@ -374,10 +374,11 @@ def _pieces(
 ) -> list[tuple[View, tuple[AgentId, ...], bytes | None]]:
     """Return each view's recipients with the object cut for them; None where a Change has nothing for them."""
     found: list[tuple[View, tuple[AgentId, ...], bytes | None]] = []
+    written: Written = {}
     for view, recipients in plan.shares:
         mentioned = mentioned_learners(event.element, event.object_type) if view.mentions_learners else ()
         if not mentioned:
-            found.append((view, recipients, _cut(event, view, frozenset())))
+            found.append((view, recipients, _cut(event, view, frozenset(), written)))
             continue
         groups: dict[frozenset[str], list[AgentId]] = {}
         for agent in recipients:
@@ -387,12 +388,12 @@ def _pieces(
                 if router.allows(sender, agent, event.object_type, index.standing(ref, router.today))
             )
             groups.setdefault(allowed, []).append(agent)
-        found += [(view, tuple(agents), _cut(event, view, allowed)) for allowed, agents in groups.items()]
+        found += [(view, tuple(agents), _cut(event, view, allowed, written)) for allowed, agents in groups.items()]
     return found
 
 
-def _cut(event: EventObject, view: View, allowed: frozenset[str]) -> bytes | None:
-    piece = view.cut(event.element, allowed.__contains__)
+def _cut(event: EventObject, view: View, allowed: frozenset[str], written: Written) -> bytes | None:
+    piece = view.cut(event.element, allowed.__contains__, written)
     if piece is None and event.action is not Action.CHANGE:
         return view.keys_only(event.element)
     return piece

@@ -27,6 +27,10 @@ LearnerFilter = Callable[[str], bool]
 """Tells whether the learner with this RefId may be mentioned to the recipients of the view."""
 
 
+Written = dict[etree._Element, bytes]
+"""Elements of one object as they are written where they are shared whole."""
+
+
 @dataclass(slots=True)
 class _Node:
     """What is shared below one element; *whole* means everything."""
@@ -60,25 +64,28 @@ class View:
     _declared: bytes = field(default=b"", repr=False, compare=False)
     """Declaration of the object's namespace, where that is not the message's."""
 
-    def cut(self, element: etree._Element, keep_learner: LearnerFilter | None = None) -> bytes | None:
+    def cut(
+        self, element: etree._Element, keep_learner: LearnerFilter | None = None, written: Written | None = None
+    ) -> bytes | None:
         """Return *element* cut to this view, serialised to stand in a SIF_Message (UTF-8, no XML declaration).
 
         Args:
             element: The object; it is not changed.
             keep_learner: Which members of lists about other learners may stay; None keeps none of them.
+            written: What other views of the same object wrote of it, and this one adds to; None for no other views.
 
         Returns:
             The bytes, or None when nothing but the attributes that identify the object is left.
         """
-        attributes, content = _parts(element, self._root, keep_learner)
+        attributes, content = _parts(element, self._root, keep_learner, {} if written is None else written)
         if all(name in self._keys for name, _ in attributes) and not self._has_more_than_keys(element, content):
             return None
         return _assemble(self.object_type, attributes, content, self._declared)
 
     def keys_only(self, element: etree._Element) -> bytes:
         """Return *element* with nothing but the attributes and elements that identify it, as far as shared."""
-        attributes, _ = _parts(element, self._root, None)
-        content = [_whole(child) for child in element if child.tag in self._key_tags]
+        attributes, _ = _parts(element, self._root, None, {})
+        content = [_whole(child, {}) for child in element if child.tag in self._key_tags]
         kept = [(name, value) for name, value in attributes if name in self._keys]
         return _assemble(self.object_type, kept, content, self._declared)
 
@@ -176,7 +183,7 @@ def _mark_learners(root: _Node, learners: schemas.OtherLearners, ns: str) -> boo
 
 
 def _parts(
-    element: etree._Element, node: _Node, keep_learner: LearnerFilter | None
+    element: etree._Element, node: _Node, keep_learner: LearnerFilter | None, written: Written
 ) -> tuple[list[tuple[str, str]], list[bytes]]:
     """Return what is shared of *element*: its attributes and its serialised children, in order."""
     if node.whole:
@@ -191,17 +198,17 @@ def _parts(
         below = children.get(child.tag)  # comments and instructions have a function for a tag: never found
         if below is None:
             if node.whole and isinstance(child.tag, str):
-                content.append(_whole(child))
+                content.append(_whole(child, written))
         elif below.whole and not below.children and below.learner_list is None:
-            content.append(_whole(child))
+            content.append(_whole(child, written))
         else:
-            piece = _part(child, below, keep_learner)
+            piece = _part(child, below, keep_learner, written)
             if piece is not None:
                 content.append(piece)
     return attributes, content
 
 
-def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | None) -> bytes | None:
+def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | None, written: Written) -> bytes | None:
     """Return *element* as far as it is shared, None when nothing of it is left."""
     if node.learner_list is not None:
         if len(element):  # one that is sent empty is shared as such
@@ -209,8 +216,8 @@ def _part(element: etree._Element, node: _Node, keep_learner: LearnerFilter | No
             if not len(element):
                 return None
         if node.whole:
-            return _whole(element)
-    attributes, content = _parts(element, node, keep_learner)
+            return _whole(element, written)
+    attributes, content = _parts(element, node, keep_learner, written)
     if not content and element.get(_NIL) in ("true", "1"):
         attributes.append((_NIL, "true"))  # what is emptied is emptied for whoever has a part of it
     if not attributes and not content:
@@ -235,7 +242,15 @@ def _reference(member: etree._Element, ref: str) -> str:
     return (member.findtext(ref) or "").strip()
 
 
-def _whole(element: etree._Element) -> bytes:
+def _whole(element: etree._Element, written: Written) -> bytes:
+    """Return all of an element, written once for all views of its object."""
+    piece = written.get(element)
+    if piece is None:
+        piece = written[element] = _write(element)
+    return piece
+
+
+def _write(element: etree._Element) -> bytes:
     piece: bytes = etree.tostring(element, encoding="utf-8", with_tail=False)
     if b"<!--" in piece or b"<?" in piece:  # markup, since text has its < escaped
         piece = etree.tostring(_stripped(element), encoding="utf-8", with_tail=False)
