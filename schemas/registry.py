@@ -41,8 +41,8 @@ def load_site(official: Path | None = None, site_codes: Path | None = None) -> "
     """
     code_lists = shipped() if site_codes is None else shipped().extended(site_codes)
     folder = files("schemas")
-    sif = OwnFamily(folder / "sif_uk_1", folder / "shared", code_lists, has_editions=True)
-    looked_after = OwnFamily(folder / "looked_after_1", folder / "shared", code_lists, has_editions=False)
+    sif = OwnFamily(folder / "sif_uk_1", folder / "common", code_lists, has_editions=True)
+    looked_after = OwnFamily(folder / "looked_after_1", folder / "common", code_lists, has_editions=False)
     if official is None:
         return SchemaSet([sif, looked_after], code_lists)
     # Imported here: with xmlschema it takes a tenth of a second, and most sites have no official files.

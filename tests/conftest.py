@@ -1,6 +1,9 @@
-"""Fixtures for every test that needs a real RabbitMQ: one node for the run, a virtual host for each test."""
+"""What many tests need: a real RabbitMQ, one node for the run and a virtual host for each test; a pipe as bait."""
 
+import os
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -35,3 +38,25 @@ def vhost(management: Management) -> Iterator[str]:
 def amqp_url(rabbit_node: PrivateNode, vhost: str) -> str:
     """The URL of this test's virtual host, as the administrator, who may do everything in it."""
     return rabbit_node.amqp_url(vhost)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[tuple[Path, threading.Event]]:
+    """A named pipe, evil.xsd in the test's folder, and whether anybody has opened it to read."""
+    path = tmp_path / "evil.xsd"
+    os.mkfifo(path)
+    opened = threading.Event()
+    over = threading.Event()
+
+    def wait_for_a_reader() -> None:
+        with path.open("wb"):  # returns when somebody opens the other end
+            if not over.is_set():
+                opened.set()
+
+    waiting = threading.Thread(target=wait_for_a_reader)
+    waiting.start()
+    yield path, opened
+    over.set()
+    if not opened.is_set():
+        path.open("rb").close()
+    waiting.join()

@@ -36,6 +36,7 @@ _ROOT_BEGINS: Final = re.compile(rb"(?s:(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.
 _LONG: Final = re.compile(rb"<[^<!?/][^<]{%d,}" % (5 * MAX_ATTRIBUTES))
 _TAG: Final = re.compile(rb"""<(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
 _VALUE: Final = re.compile(rb"""=\s*["']""")
+_DECLARED: Final = (b"<?xml", b"\xef\xbb\xbf")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
 _RESOURCE_LIMIT: Final = 114  # libxml2's XML_ERR_RESOURCE_LIMIT, which lxml does not name
 
@@ -88,7 +89,7 @@ def check_start(body: bytes) -> None:
     """
     if body[:2] in _WIDE:
         raise NotWellFormed("the message is not UTF-8 (it looks like UTF-16 or UTF-32): send it in UTF-8", 1)
-    declared = _ENCODING.match(body.removeprefix(b"\xef\xbb\xbf")[:200])
+    declared = _ENCODING.match(body[:203].removeprefix(b"\xef\xbb\xbf")) if body.startswith(_DECLARED) else None
     if declared is not None and declared[1].lower() not in (b"utf-8", b"us-ascii"):
         raise NotWellFormed(
             "the XML declaration names another encoding than UTF-8: send UTF-8 and say so, or nothing", 1

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -42,8 +42,7 @@ class Action(StrEnum):
     DELETE = "Delete"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """SIF_Header.
 
     Attributes:
@@ -61,8 +60,7 @@ class Header:
     encryption_level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A SIF_Message whose envelope is in order; its content is not yet checked.
 
     Attributes:
@@ -77,8 +75,7 @@ class Message:
     payload: etree._Element
 
 
-@dataclass(frozen=True, slots=True)
-class EventObject:
+class EventObject(NamedTuple):
     """One object of an event; *element* belongs to the parsed document."""
 
     object_type: str

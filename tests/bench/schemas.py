@@ -46,7 +46,7 @@ def _each(work: Callable[[bytes], None], bodies: list[bytes]) -> float:
 
 def _alone() -> Callable[[bytes], None]:
     folder = files("schemas")
-    compiled = etree.XMLSchema(source.read(folder / "sif_uk_1", folder / "shared"))
+    compiled = etree.XMLSchema(source.read(folder / "sif_uk_1", folder / "common"))
     parser = etree.XMLParser()
 
     def work(body: bytes) -> None:

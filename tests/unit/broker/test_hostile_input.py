@@ -1,9 +1,8 @@
 """Hostile XML on the intake: each kind refused with its own clear error, nothing opened, nothing repeated."""
 
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,28 +95,6 @@ def test_refusal_names_the_line(body: bytes, line: int) -> None:
         parse_document(body)
 
     assert caught.value.line == line
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[tuple[Path, threading.Event]]:
-    """A named pipe, and whether anybody has opened it to read."""
-    path = tmp_path / "evil.dtd"
-    os.mkfifo(path)
-    opened = threading.Event()
-    over = threading.Event()
-
-    def wait_for_a_reader() -> None:
-        with path.open("wb"):  # returns when somebody opens the other end
-            if not over.is_set():
-                opened.set()
-
-    waiting = threading.Thread(target=wait_for_a_reader)
-    waiting.start()
-    yield path, opened
-    over.set()
-    if not opened.is_set():
-        path.open("rb").close()
-    waiting.join()
 
 
 def test_external_dtd_is_not_even_opened(pipe: tuple[Path, threading.Event]) -> None:

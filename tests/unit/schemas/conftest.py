@@ -22,7 +22,7 @@ def schema() -> schemas.SchemaSet:
 def documents() -> dict[str, etree._Element]:
     """The joined schema document of each namespace."""
     folder = files("schemas")
-    read = [source.read(folder / name, folder / "shared") for name in ("sif_uk_1", "looked_after_1")]
+    read = [source.read(folder / name, folder / "common") for name in ("sif_uk_1", "looked_after_1")]
     return {document.get("targetNamespace", ""): document for document in read}
 
 

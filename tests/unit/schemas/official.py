@@ -131,7 +131,7 @@ def _parts(*, all_optional: bool) -> Iterator[str]:
 
 def _converted() -> etree._Element:
     folder = files("schemas")
-    schema = source.read(folder / "sif_uk_1", folder / "shared")
+    schema = source.read(folder / "sif_uk_1", folder / "common")
     for note in list(schema.iter(XS + "annotation")):
         parent = note.getparent()
         assert parent is not None

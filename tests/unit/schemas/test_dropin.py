@@ -1,6 +1,5 @@
 """The official schema files, dropped in: they judge like our own where they say the same, and by themselves else."""
 
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -627,28 +626,6 @@ def test_more_files_than_anybody_has_are_refused(tmp_path: Path) -> None:
 
 
 # Nothing outside is opened
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[tuple[Path, threading.Event]]:
-    """A named pipe, and whether anybody has opened it to read."""
-    path = tmp_path / "evil.xsd"
-    os.mkfifo(path)
-    opened = threading.Event()
-    over = threading.Event()
-
-    def wait_for_a_reader() -> None:
-        with path.open("wb"):  # returns when somebody opens the other end
-            if not over.is_set():
-                opened.set()
-
-    waiting = threading.Thread(target=wait_for_a_reader)
-    waiting.start()
-    yield path, opened
-    over.set()
-    if not opened.is_set():
-        path.open("rb").close()
-    waiting.join()
 
 
 @pytest.mark.parametrize(

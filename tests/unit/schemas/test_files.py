@@ -19,7 +19,7 @@ Sample = Callable[[str], str]
 ROOT = Path(schemas.__file__).parent
 FILES = sorted(ROOT.rglob("*.xsd"))
 OBJECT_FOLDERS = (ROOT / "sif_uk_1", ROOT / "looked_after_1")
-SHARED = ROOT / "shared"
+SHARED = ROOT / "common"
 HEAD = etree.tostring(source.empty_like(source.read(ROOT / "sif_uk_1", SHARED))).decode()
 NAMES = [str(file.relative_to(ROOT)) for file in FILES]
 
