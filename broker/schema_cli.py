@@ -112,7 +112,8 @@ def codes_(
         print_json(dict(found.labels))
         return
     title = f"{found.title}: {found.source} ({found.year}); other codes are {openness(found)}"
-    table = Table("Code", "Meaning", title=title)
+    console.print(title, soft_wrap=True)
+    table = Table("Code", "Meaning")
     for code, label in found.labels.items():
         table.add_row(code, label)
     if found.pattern is not None:

@@ -80,7 +80,8 @@ def test_a_file_is_its_owners_alone_even_one_that_was_there(
     if is_there:
         file.touch(0o644)
 
-    run(zone, kind, str(file))
+    said = run(zone, kind, str(file))
 
+    assert said.startswith(f"{file}: 2 faults")
     assert "7-1" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
