@@ -211,23 +211,24 @@ def _observe_personal(
         return Observed(forgotten=ref_id)
     known = learner or Learner(ref_id)
     in_care, care_authority = known.in_care, known.care_authority
-    care = _child(element, "InCare")
+    parts = {child.tag: child for child in element}  # asked for often enough to gather them once
+    care = parts.get(_NS + "InCare")
     if care is not None:
         emptied = not len(care)  # a Change may hold a part of it: the rest is as it was
         if emptied or _child(care, "Current") is not None:
             in_care = {"Yes": True, "No": False}.get(_text(care, "Current", ""))
         care_authority = _text(care, "LAId", "" if emptied else care_authority)
-    current = _child(element, "CurrentSchoolEnrolment")
+    current = parts.get(_NS + "CurrentSchoolEnrolment")
     changed = Learner(
         ref_id,
         upn_key or known.upn_key,
         in_care,
         care_authority,
-        _text(element, "HomeLA", known.home_authority),
+        _text_of(parts.get(_NS + "HomeLA"), known.home_authority),
         known.shielded,
         known.enrolments if current is None else _with_current(known, current, schools),
         _with_source(known, event.object_type, source),
-        as_local_id(_text(element, "LocalId", known.local_id)),
+        as_local_id(_text_of(parts.get(_NS + "LocalId"), known.local_id)),
     )
     return Observed(learner=changed) if changed != learner else Observed()
 
@@ -314,10 +315,13 @@ def _ref(element: etree._Element, name: str) -> str:
 
 
 def _text(element: etree._Element, name: str, otherwise: str) -> str:
-    child = _child(element, name)
-    if child is None:
+    return _text_of(_child(element, name), otherwise)
+
+
+def _text_of(element: etree._Element | None, otherwise: str) -> str:
+    if element is None:
         return otherwise
-    return (child.text or "").strip()  # an element sent as nil says: now empty
+    return (element.text or "").strip()  # an element sent as nil says: now empty
 
 
 def _child(element: etree._Element, name: str) -> etree._Element | None:

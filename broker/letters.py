@@ -28,7 +28,11 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An incoming message with who sent it, under which id, and which attempt it is."""
+    """An incoming message with who sent it, under which id, and which attempt it is.
+
+    Attributes:
+        names: Object name, action and RefId for the ledger; empty where the message could not be read.
+    """
 
     incoming: Incoming
     login: AgentId
@@ -36,6 +40,7 @@ class Letter:
     attempt: int
     sha256: str
     content: Inbound | Refusal
+    names: tuple[str, str, str]
     only: AgentId | None = None
 
     @property
@@ -58,7 +63,7 @@ class Letter:
         sha256: str | None = None,
     ) -> LedgerRow:
         """Return the row of the ledger that says what became of the message at *at* (seconds since 1970, UTC)."""
-        object_type, action, ref_id = _names(self.content)
+        object_type, action, ref_id = self.names
         return LedgerRow(
             at,
             self.msg_id,
@@ -80,7 +85,7 @@ class Letter:
 
     def held(self, at: float, reason: QuarantineReason, why: Refusal, recipient: str = "") -> Held:
         """Return the message as it is to be kept in quarantine; *recipient* is the agent that could not take it."""
-        object_type, action, _ = _names(self.content)
+        object_type, action, _ = self.names
         return Held(
             uuid.uuid4().hex,
             at,
@@ -124,7 +129,7 @@ def open_letter(incoming: Incoming, dead_from: AgentId | None = None) -> Letter:
         msg_id = str(content.message.header.msg_id)
     else:
         msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
-    return Letter(incoming, login, msg_id, attempt, sha256, content, only)
+    return Letter(incoming, login, msg_id, attempt, sha256, content, _names(content), only)
 
 
 def source_of(body: bytes) -> AgentId:

@@ -21,6 +21,9 @@ _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _PREFIX: Final = re.compile(rb' xmlns:([^=]+)="[^"]*"')
 _PREFIX_USE: Final = re.compile(rb"""[<>/\s"']([^<>/\s"'=:]+):""")  # of a tag, an attribute, or a name in a value
 _BARE_TAG: Final = re.compile(rb"<[^/!?:>\s]+[\s/>]")
+_NS: Final = f"{{{NAMESPACE}}}"
+_NS_LENGTH: Final = len(_NS)
+_PLAIN: Final = re.compile(r"[^<>&\r:]*")  # what is written as it is; with a colon it may be a name with a prefix
 _DECLARATIONS: Final = (f' xmlns="{NAMESPACE}"'.encode(), f' xmlns="{LOOKED_AFTER}"'.encode())
 
 LearnerFilter = Callable[[str], bool]
@@ -251,6 +254,23 @@ def _whole(element: etree._Element, written: Written) -> bytes:
 
 
 def _write(element: etree._Element) -> bytes:
+    return _plain_leaf(element) or _serialised(element)
+
+
+def _plain_leaf(element: etree._Element) -> bytes | None:
+    """Return an element that is a plain text and no more, as most are; None where the serialiser has to see to it."""
+    tag: str = element.tag
+    text = element.text
+    if text is None or not _PLAIN.fullmatch(text) or not tag.startswith(_NS) or element.attrib or len(element):
+        return None
+    parent = element.getparent()
+    if parent is None or not parent.tag.startswith(_NS):
+        return None
+    name = tag[_NS_LENGTH:]
+    return f"<{name}>{text}</{name}>".encode()
+
+
+def _serialised(element: etree._Element) -> bytes:
     piece: bytes = etree.tostring(element, encoding="utf-8", with_tail=False)
     if b"<!--" in piece or b"<?" in piece:  # markup, since text has its < escaped
         piece = etree.tostring(_stripped(element), encoding="utf-8", with_tail=False)

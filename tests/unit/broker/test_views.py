@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from lxml import etree
 
+from broker import views
 from broker.protocol.envelope import NAMESPACE, Action, build_event, event_objects, parse_message
 from broker.views import View, compile_view, mentioned_learners
 from tests.unit.broker.builders import ALEX, BILLIE, NS, XSI, agreement, copied, element, header
@@ -256,6 +257,27 @@ def test_a_text_arrives_with_every_character(value: str) -> None:
     arrived = in_a_message(view("@RefId", "LocalId").cut(learner) or b"")
 
     assert arrived.findtext(f"{NS}LocalId") == learner.findtext(f"{NS}LocalId")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "", " ", "é 文 😀", "a&amp;b", "a&lt;b", "a&gt;b", "a&#13;b", "o:name", "a<b/>c", "<!-- no -->a", "a\nb"],
+    ids=ascii,
+)
+@pytest.mark.parametrize("start", ["UPN", 'UPN Type="x"', 'UPN xmlns="urn:other"', 'o:UPN xmlns:o="urn:other"'])
+@pytest.mark.parametrize("around", ["LearnerPersonal", 'LearnerPersonal xmlns="urn:other"'])
+def test_a_part_shared_whole_is_written_as_the_serialiser_would(text: str, start: str, around: str) -> None:
+    name, _, attributes = start.partition(" ")
+    document = f'<{around} xmlns:o="urn:spare"><{name} {attributes}>{text}</{name}></{around.split()[0]}>'
+    parent = etree.fromstring(document if "xmlns=" in around else document.replace(" ", f' xmlns="{NAMESPACE}" ', 1))
+
+    piece = views._write(parent[0])
+
+    around_it = b'<a xmlns="%b">%b</a>'
+    written = etree.fromstring(around_it % (NAMESPACE.encode(), piece))[0]
+    expected = etree.fromstring(around_it % (NAMESPACE.encode(), views._serialised(parent[0])))[0]
+    assert etree.tostring(written, method="c14n") == etree.tostring(expected, method="c14n")
+    assert written.tag == parent[0].tag
 
 
 def test_mixed_extended_content_arrives_with_its_texts_and_namespaces() -> None:
