@@ -9,6 +9,7 @@ from broker.learners import Enrolment, Learner, Observed
 from broker.letters import Key
 from broker.protocol.identifiers import AgentId
 from broker.quality import Judged
+from broker.requests import Pending
 from broker.storage import (
     Batch,
     ContactLink,
@@ -42,6 +43,7 @@ class Work:
     links: dict[tuple[str, str], bool] = field(default_factory=dict)
     forgotten: dict[str, None] = field(default_factory=dict)
     judged: list[JudgedRow] = field(default_factory=list)
+    requests: dict[str, Pending] = field(default_factory=dict)
 
     def note(self, observed: Observed) -> None:
         """Keep what an event told, so that of several the last holds."""
@@ -68,6 +70,7 @@ class Work:
         self.forgotten |= later.forgotten
         self.learners |= later.learners
         self.links |= later.links
+        self.requests |= later.requests
 
 
 def batch_of(works: Sequence[Work], today: date) -> Batch:
@@ -85,6 +88,7 @@ def batch_of(works: Sequence[Work], today: date) -> Batch:
         [ContactLink(*pair) for pair, linked in whole.links.items() if not linked],
         whole.judged,
         today,
+        list(whole.requests.values()),
     )
 
 

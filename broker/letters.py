@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import schemas
-from broker.pipeline import Inbound, read
-from broker.protocol.envelope import parse_message
+from broker.pipeline import Content, read
+from broker.protocol.envelope import local_name, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId, is_guid
 from broker.protocol.topology import BROKER_LOGIN
+from broker.requests import Question, Reply
 from broker.storage import Held, LedgerRow, Outcome, QuarantineReason
 from broker.transports.contract import Incoming
 from broker.validation import Refusal, refusal
@@ -21,6 +22,8 @@ LOGIN: Final = "login"
 """Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
 ONLY: Final = "only"
 """Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
+REPLY_TO: Final = "reply-to"
+"""Header of a request that the zone's own people make: the routing key of their queue."""
 
 Key = tuple[str, str, int]
 """Who sent a message, its id, and which attempt it is: what makes it the same message again."""
@@ -39,9 +42,10 @@ class Letter:
     msg_id: str
     attempt: int
     sha256: str
-    content: Inbound | Refusal
+    content: Content | Refusal
     names: tuple[str, str, str]
     only: AgentId | None = None
+    reply_to: str = ""
 
     @property
     def key(self) -> Key:
@@ -111,25 +115,26 @@ def open_letter(incoming: Incoming, dead_from: AgentId | None = None) -> Letter:
         incoming: As it came from the intake or from the dead letters.
         dead_from: Who sent what an agent then could not take; None for everything else.
     """
-    login, attempt, only = AgentId(incoming.user_id), 0, None
+    login, attempt, only, reply_to = AgentId(incoming.user_id), 0, None, ""
     if login == BROKER_LOGIN:
         login = AgentId(str(incoming.headers.get(LOGIN, "")))
         attempt = int(incoming.headers.get(ATTEMPT, 0))
         only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
+        reply_to = str(incoming.headers.get(REPLY_TO, ""))
     if dead_from is not None:
         login = dead_from
     sha256 = hashlib.sha256(incoming.body).hexdigest()
     try:
         # What is cut may not name its learner, so that no key can be asked of it.
         key = None if dead_from is not None or only else incoming.routing_key
-        content: Inbound | Refusal = read(incoming.body, login, key)
+        content: Content | Refusal = read(incoming.body, login, key)
     except ZoneError as error:
         content = refusal(error)
-    if isinstance(content, Inbound):
+    if not isinstance(content, Refusal):
         msg_id = str(content.message.header.msg_id)
     else:
         msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
-    return Letter(incoming, login, msg_id, attempt, sha256, content, _names(content), only)
+    return Letter(incoming, login, msg_id, attempt, sha256, content, _names(content), only, reply_to)
 
 
 def source_of(body: bytes) -> AgentId:
@@ -140,13 +145,18 @@ def source_of(body: bytes) -> AgentId:
         return AgentId("")
 
 
-def _names(content: Inbound | Refusal) -> tuple[str, str, str]:
+def _names(content: Content | Refusal) -> tuple[str, str, str]:
     """Return object name, action and RefId for the ledger; empty where the message could not be read.
 
     What is no object's name, or has not the form of a RefId, may be anything, and is left out.
     """
     if isinstance(content, Refusal):
         return "", "", ""
+    if isinstance(content, Question):
+        return content.object_type if content.object_type in schemas.load().objects else "", "Request", ""
+    if isinstance(content, Reply):
+        name = local_name(content.objects[0]) if content.objects else ""
+        return name if name in schemas.load().objects else "", "Response", content.request_id
     event = content.objects[0]
     ref_id = event.element.get("RefId", "").strip()
     known = event.object_type in schemas.load().objects

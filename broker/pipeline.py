@@ -3,9 +3,10 @@
 The decisions come in the order of SIF: readable, envelope, sender, rights, schema, routes, views.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final
+from typing import Final, cast
 
 from lxml import etree
 
@@ -26,11 +27,14 @@ from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotVa
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import intake_key
 from broker.quality import Judged, KnownFacts, judged
+from broker.registry import Channel
+from broker.requests import ContextNotSupported, Question, Reply, read_request, read_response
 from broker.routing import Plan, Reason, Router, Standings
 from broker.validation import Refusal, Validator, refusal, shipped
 from broker.views import View, Written, mentioned_learners
 
 _NS: Final = f"{{{NAMESPACE}}}"
+_BOM: Final = b"\xef\xbb\xbf"
 _CONTACT: Final = "ContactPersonal"
 
 
@@ -42,6 +46,7 @@ class Inbound:
         sender: The agent that published it.
         learners: RefIds the decision looks at: the learners the objects are about, or mention.
         own: Those that the objects are about; all messages about them come in order, to one worker at a time.
+        body: The message as it may be passed on where nothing is cut from it; empty where it may not.
         contacts: RefIds of the contacts the objects are about.
         schools: RefIds of the schools the objects name.
     """
@@ -53,6 +58,7 @@ class Inbound:
     contacts: tuple[str, ...]
     schools: tuple[str, ...]
     own: tuple[str, ...] = ()
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,51 +86,80 @@ class Accepted:
 
 
 Decision = Accepted | Refusal
+Content = Inbound | Question | Reply
 
 
-def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_MESSAGE_BYTES) -> Inbound:
-    """Return the event in *body*.
+def read(body: bytes, login: AgentId, routing_key: str | None, limit: int = MAX_MESSAGE_BYTES) -> Content:
+    """Return the event, request or response in *body*.
 
     Args:
         login: The agent whose login published it, verified by RabbitMQ; empty when the publisher left it out.
         routing_key: The intake key it came under; None where it came under none.
 
     Raises:
-        ZoneError: It cannot be read, is no event, or is another agent's; the text says how to mend it.
+        ZoneError: It cannot be read, is none of these, or is another agent's; the text says how to mend it.
     """
     message = parse_message(body, limit)
     if not login:
         raise WrongSource("the message came without user_id: set it to the agent's login, so that RabbitMQ verifies it")
     if message.header.source_id != login:
         raise WrongSource(f"SIF_SourceId is not {login}, whose login sent the message: an agent sends only as itself")
+    return read_message(message, body, login, routing_key)
+
+
+def read_message(message: Message, body: bytes, login: AgentId, routing_key: str | None) -> Content:
+    """Return what the envelope of *body*, parsed and known to be *login*'s own, holds; errors as for :func:`read`."""
+    if message.kind == "SIF_Request":
+        question = read_request(login, message, len(body))
+        _check_exchange_key(message.header.msg_id, routing_key)
+        return question
+    if message.kind == "SIF_Response":
+        reply = read_response(login, message, len(body))
+        _check_exchange_key(reply.request_id, routing_key)
+        return reply
     if message.kind != "SIF_Event":
-        raise MessageTypeNotSupported(f"the intake takes SIF_Event only, not this: send it to {_CONTROL_HINT}")
+        raise MessageTypeNotSupported(
+            f"the intake takes SIF_Event, SIF_Request and SIF_Response, not this: send it to {_CONTROL_HINT}"
+        )
     objects = event_objects(message)
     known = schemas.load().objects
-    learners: list[str] = []
     own: list[str] = []
-    contacts: list[str] = []
-    schools: list[str] = []
     for event in objects:
         if len(body) > MAX_ELEMENTS:  # a shorter one cannot have so many
             check_elements(event.element)
         if event.object_type not in known:
             continue  # decide() refuses it
-        about, person = about_learner(event), _about_person(event)
-        mentioned = mentioned_learners(event.element, event.object_type)
+        about = about_learner(event)
         if routing_key is not None:
             _check_key(event, about, routing_key)
-            _check_named(event, person, mentioned)
+            _check_named(event, _about_person(event), mentioned_learners(event.element, event.object_type))
         own.append(about or "")
-        learners += mentioned
-        if person is not None:
-            learners.append(person)
-            contacts.append(person)
-        if event.object_type == _CONTACT:
-            contacts.append(event.element.get("RefId", "").strip())
-        schools.append(event.element.get("SchoolInfoRefId", "").strip())
-    learners += own
-    return Inbound(login, message, objects, tuple(learners), tuple(contacts), tuple(schools), tuple(own))
+    learners, contacts, schools = names_of([event for event in objects if event.object_type in known])
+    return Inbound(login, message, objects, learners, contacts, schools, tuple(own), untouched(message, body))
+
+
+def untouched(message: Message, body: bytes) -> bytes:
+    """Return *body* as it may be passed on where its objects are shared whole, byte for byte; empty where it may not.
+
+    A byte order mark and an XML declaration do not go on, since agents stumble over them. What names another agent as
+    its destination would be sent back by its receiver for ever. Comments and instructions do not leave the zone.
+    """
+    start = body.removeprefix(_BOM)
+    if start.startswith(b"<?xml"):
+        start = start[start.index(b"?>") + 2 :]
+    start = start.strip()
+    if b"<!--" in start or b"<?" in start:
+        return b""
+    directed = message.header.destination_id is not None and message.kind == "SIF_Event"
+    return b"" if directed else start
+
+
+def _check_exchange_key(request_id: str, routing_key: str | None) -> None:
+    if routing_key is not None and intake_key(request_id) != routing_key:
+        raise NotValid(
+            "the routing key is not that of the request: publish it, and each response to it, under the intake key of "
+            "the request's SIF_MsgId"
+        )
 
 
 def _check_key(event: EventObject, about: str | None, routing_key: str) -> None:
@@ -219,7 +254,7 @@ def decide(
     found: tuple[Judged, ...] = ()
     try:
         for event in inbound.objects:
-            _check_right(inbound.sender, event, router, validator)
+            _check_right(inbound, event, router, validator)
         if only is None:
             found = _judge(inbound, router, index, validator)
     except ZoneError as error:
@@ -236,12 +271,17 @@ def decide(
         # as it may be longer than what came: some signs are written as references
         return refusal(NotValid("the message would be delivered larger than a message may be: send it in parts"))
     held.clear()
+    accepted = _deliverable(accepted, inbound.message, router)
     return accepted if only is None else _restricted(accepted, only)
 
 
-def _check_right(sender: AgentId, event: EventObject, router: Router, validator: Validator) -> None:
+def _check_right(inbound: Inbound, event: EventObject, router: Router, validator: Validator) -> None:
+    contexts = inbound.message.header.contexts
+    unknown = [context for context in contexts if context not in router.registry.contexts]
+    if unknown:
+        raise ContextNotSupported("the zone has no such context: leave SIF_Contexts out, or ask the administrator")
     try:
-        router.registry.check_may_publish(sender, event.object_type, event.action)
+        router.registry.check_may_publish(inbound.sender, event.object_type, event.action, contexts)
     except MayNotPublish:
         # nobody can be given a right to an object that the zone does not have: say that instead
         validator.check_known(event)
@@ -261,6 +301,24 @@ def _judge(inbound: Inbound, router: Router, index: LearnerIndex, validator: Val
     return tuple(found)
 
 
+def _deliverable(accepted: Accepted, message: Message, router: Router) -> Accepted:
+    """Return *accepted* without those who cannot take what they would be delivered."""
+    demand = Channel(message.header.authentication_level, message.header.encryption_level)
+    deliveries: list[Outbound] = []
+    withheld: dict[Reason, list[AgentId]] = {}
+    for delivery in accepted.deliveries:
+        unfit = router.unfit(delivery.recipients, message.version, len(delivery.body), demand)
+        for agent, reason in unfit.items():
+            withheld.setdefault(reason, []).append(agent)
+        fit = tuple(agent for agent in delivery.recipients if agent not in unfit) if unfit else delivery.recipients
+        if fit:
+            deliveries.append(replace(delivery, recipients=fit) if unfit else delivery)
+    if not withheld:
+        return accepted
+    more = tuple((reason, tuple(agents)) for reason, agents in withheld.items())
+    return replace(accepted, deliveries=tuple(deliveries), withheld=accepted.withheld + more)
+
+
 def _restricted(accepted: Accepted, only: AgentId) -> Accepted:
     """Return *accepted* as if nobody but *only* subscribed."""
     return Accepted(
@@ -277,16 +335,22 @@ def _decide_one(
     index: LearnerIndex,
     upn_key: bytes | None,
 ) -> Accepted:
-    observed = _observe(inbound, event, index, upn_key)
-    plan = router.plan(inbound.sender, event.object_type, _standings(event, observed, router, index))
-    before, after = event_frame(inbound.message, event.object_type, event.action)
+    observed = observe_object(inbound.sender, event, index, upn_key)
+    contexts = inbound.message.header.contexts
+    plan = router.plan(inbound.sender, event.object_type, standings_of(event, observed, router, index), contexts)
+    before, after = event_frame(_undirected(inbound.message), event.object_type, event.action)
     deliveries: list[Outbound] = []
     withheld = list(plan.withheld)
     for view, recipients, piece in _pieces(event, inbound.sender, plan, router, index):
         if piece is None:
             withheld.append((Reason.NOTHING_SHARED, recipients))
         else:
-            deliveries.append(Outbound(recipients, before + piece + after, view.name))
+            whole = (
+                inbound.body
+                and view.is_whole(event.element)
+                and not schemas.check_message(message_root(inbound.message))
+            )
+            deliveries.append(Outbound(recipients, inbound.body if whole else before + piece + after, view.name))
     return Accepted(tuple(deliveries), tuple(withheld), (observed,), found)
 
 
@@ -300,8 +364,9 @@ def _decide_several(
     reasons: dict[AgentId, Reason] = {}
     observations: list[Observed] = []
     for event in inbound.objects:
-        observed = _observe(inbound, event, index, upn_key)
-        plan = router.plan(inbound.sender, event.object_type, _standings(event, observed, router, index))
+        observed = observe_object(inbound.sender, event, index, upn_key)
+        standings = standings_of(event, observed, router, index)
+        plan = router.plan(inbound.sender, event.object_type, standings, inbound.message.header.contexts)
         index.apply(observed)
         observations.append(observed)
         reasons.update((agent, reason) for reason, agents in plan.withheld for agent in agents)
@@ -316,7 +381,9 @@ def _decide_several(
     for agent in sorted(shares):
         together.setdefault(("+".join(dict.fromkeys(views[agent])), tuple(shares[agent])), []).append(agent)
     deliveries = tuple(
-        Outbound(tuple(agents), build_event(inbound.message.header, objects, inbound.message.version), view)
+        Outbound(
+            tuple(agents), build_event(_undirected(inbound.message).header, objects, inbound.message.version), view
+        )
         for (view, objects), agents in together.items()
     )
     withheld: dict[Reason, list[AgentId]] = {}
@@ -325,15 +392,28 @@ def _decide_several(
     return Accepted(deliveries, tuple((r, tuple(a)) for r, a in withheld.items()), tuple(observations), found)
 
 
-def _observe(inbound: Inbound, event: EventObject, index: LearnerIndex, upn_key: bytes | None) -> Observed:
+def _undirected(message: Message) -> Message:
+    """Return *message* for several receivers: one that names another as its destination is refused by them."""
+    if message.header.destination_id is None:
+        return message
+    return message._replace(header=message.header._replace(destination_id=None))
+
+
+def message_root(message: Message) -> etree._Element:
+    """Return the SIF_Message that *message* was parsed from."""
+    return cast("etree._Element", message.payload.getparent())  # what was parsed is in its SIF_Message
+
+
+def observe_object(sender: AgentId, event: EventObject, index: LearnerIndex, upn_key: bytes | None = None) -> Observed:
+    """Return what *event* of *sender* tells of the learner it is about."""
     about = about_learner(event)
     if about == "":
         return Observed()
     learner = index.learners.get(about) if about else None
-    return observe(event, inbound.sender, learner, index.schools, upn_key)
+    return observe(event, sender, learner, index.schools, upn_key)
 
 
-def _standings(event: EventObject, observed: Observed, router: Router, index: LearnerIndex) -> Standings | None:
+def standings_of(event: EventObject, observed: Observed, router: Router, index: LearnerIndex) -> Standings | None:
     """Return how those it is about stand before and after: what ends a sharing is the last that the recipient gets."""
     if event.object_type == _CONTACT:
         linked = sorted(index.contacts.get(event.element.get("RefId", "").strip(), ()))
@@ -382,14 +462,38 @@ def _pieces(
             continue
         groups: dict[frozenset[str], list[AgentId]] = {}
         for agent in recipients:
-            allowed = frozenset(
-                ref
-                for ref in mentioned
-                if router.allows(sender, agent, event.object_type, index.standing(ref, router.today))
-            )
-            groups.setdefault(allowed, []).append(agent)
+            groups.setdefault(allowed_learners(event, sender, agent, router, index), []).append(agent)
         found += [(view, tuple(agents), _cut(event, view, allowed, written)) for allowed, agents in groups.items()]
     return found
+
+
+def allowed_learners(
+    event: EventObject, sender: AgentId, recipient: AgentId, router: Router, index: LearnerIndex
+) -> frozenset[str]:
+    """Return the RefIds of the learners in the lists of an object that *recipient* may learn of."""
+    return frozenset(
+        ref
+        for ref in mentioned_learners(event.element, event.object_type)
+        if router.allows(sender, recipient, event.object_type, index.standing(ref, router.today))
+    )
+
+
+def names_of(events: Sequence[EventObject]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the RefIds of the learners, the contacts and the schools that deciding about objects needs to know of."""
+    learners: list[str] = []
+    contacts: list[str] = []
+    schools: list[str] = []
+    for event in events:
+        person = _about_person(event)
+        learners += mentioned_learners(event.element, event.object_type)
+        learners.append(about_learner(event) or "")
+        if person is not None:
+            learners.append(person)
+            contacts.append(person)
+        if event.object_type == _CONTACT:
+            contacts.append(event.element.get("RefId", "").strip())
+        schools.append(event.element.get("SchoolInfoRefId", "").strip())
+    return tuple(learners), tuple(contacts), tuple(schools)
 
 
 def _cut(event: EventObject, view: View, allowed: frozenset[str], written: Written) -> bytes | None:

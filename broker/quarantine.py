@@ -11,7 +11,7 @@ from typing import Final
 import schemas
 from broker.letters import ATTEMPT, LOGIN, ONLY
 from broker.pipeline import Inbound, about_learner, read
-from broker.protocol.envelope import event_objects, parse_message
+from broker.protocol.envelope import NAMESPACE, event_objects, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
@@ -42,9 +42,13 @@ def check_body(entry: QuarantineEntry, body: bytes, validator: Validator) -> Che
     Rights and agreements are not looked at; the replay does that.
     """
     try:
-        key = _routing_key(body)
+        key = _routing_key(body)  # of an event
         # What is cut may not name its learner, so that no key can be asked of it.
         inbound = read(body, AgentId(entry.source), None if entry.recipient else key)
+        if not isinstance(inbound, Inbound):
+            return Check(
+                Refusal(12, 2, "requests and responses are not sent again from here: discard it, and ask anew")
+            )
         if inbound.message.header.msg_id != entry.msg_id:
             return Check(Refusal(1, 4, f"SIF_MsgId was changed: leave it as it was, {entry.msg_id}"))
         return Check(None if entry.recipient else _fault(inbound, validator), key)
@@ -130,8 +134,10 @@ def _publish(transport: Transport, message: Outgoing) -> None:
 def _routing_key(body: bytes) -> str:
     """Return the ordering key of the message; read() says what is wrong when there is none."""
     message = parse_message(body)
+    if message.kind == "SIF_Response":
+        return intake_key(message.payload.findtext(f"{{{NAMESPACE}}}SIF_RequestMsgId") or "")
     if message.kind != "SIF_Event":
-        return ""
+        return intake_key(message.header.msg_id)
     event = event_objects(message)[0]
     about = about_learner(event) if event.object_type in schemas.load().objects else None
     return intake_key(about or event.element.get("RefId") or "")

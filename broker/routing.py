@@ -1,14 +1,16 @@
 """Who gets an object, cut to which view, and why the others do not: values in, values out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
-from broker.agreements import Agreement, Scope
+from broker.agreements import WHOLE, Agreement, Scope
 from broker.learners import Standing
-from broker.protocol.identifiers import AgentId
-from broker.registry import AgentRecord, Registry
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
+from broker.protocol.versions import covers
+from broker.registry import AgentRecord, Channel, Registration, Registry
 from broker.views import View, compile_view
 
 
@@ -20,6 +22,10 @@ class Reason(StrEnum):
     NOT_IN_SCOPE = "learner-not-in-scope"
     SHIELDED = "learner-shielded"
     NOTHING_SHARED = "nothing-shared-in-change"
+    VERSION = "version-not-listed"
+    TOO_LARGE = "larger-than-buffer"
+    CHANNEL = "channel-not-secure-enough"
+    NOT_VALID = "object-not-valid"
 
 
 Standings = tuple[Standing, ...]
@@ -41,25 +47,33 @@ class Router:
     registry: Registry
     agreements: Sequence[Agreement]
     today: date
-    _plans: dict[tuple[AgentId, str, Standings | None], Plan] = field(default_factory=dict)
+    _plans: dict[tuple[AgentId, str, tuple[Context, ...], Standings | None], Plan] = field(default_factory=dict)
+    _refusing: dict[str, frozenset[AgentId]] = field(default_factory=dict)
     _views: dict[tuple[str, frozenset[str]], View] = field(default_factory=dict)
 
-    def plan(self, sender: AgentId, object_type: str, standings: Standings | None) -> Plan:
+    def plan(
+        self,
+        sender: AgentId,
+        object_type: str,
+        standings: Standings | None,
+        contexts: tuple[Context, ...] = (DEFAULT_CONTEXT,),
+    ) -> Plan:
         """Return who gets an object of *object_type* from *sender*.
 
         Args:
+            contexts: In which it is published; who subscribes in any of them gets it, once.
             standings: Of the learners the object is about; None when it is about no learner, so that scopes do
                 not matter; empty when it is about learners that are not known, who are in no scope.
 
         Returns:
             Every subscriber once, except the sender, who is never sent its own objects.
         """
-        key = (sender, object_type, standings)
+        key = (sender, object_type, contexts, standings)
         known = self._plans.get(key)
         if known is None:
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
-            known = self._plans[key] = self._make(sender, object_type, standings)
+            known = self._plans[key] = self._make(sender, object_type, contexts, standings)
         return known
 
     def allows(self, sender: AgentId, recipient: AgentId, object_type: str, standing: Standing) -> bool:
@@ -68,10 +82,69 @@ class Router:
         found = self._agreements(sender, agent, object_type, (standing,))
         return not isinstance(found, Reason)
 
-    def _make(self, sender: AgentId, object_type: str, standings: Standings | None) -> Plan:
+    def share(
+        self, sender: AgentId, recipient: AgentId, object_type: str, standings: Standings | None
+    ) -> View | Reason:
+        """Return what *recipient* may have of one object of *sender*'s, whether or not it subscribes; else why not."""
+        found = self._agreements(sender, self.registry.agents[recipient], object_type, standings)
+        return found if isinstance(found, Reason) else self._view(object_type, found)
+
+    def may_ask(self, sender: AgentId, requester: AgentId, object_type: str) -> bool:
+        """Tell whether any agreement that is live lets *requester* have any *object_type* of *sender*'s."""
+        return any(self._live(sender, requester, object_type))
+
+    def may_have_all(self, sender: AgentId, requester: AgentId, object_type: str) -> bool:
+        """Tell whether *requester* may have each *object_type* of *sender*'s whole, whomever it is about."""
+        return any(
+            agreement.scope is Scope.ALL and agreement.shielded and WHOLE in agreement.shares[object_type]
+            for agreement in self._live(sender, requester, object_type)
+        )
+
+    def _live(self, sender: AgentId, requester: AgentId, object_type: str) -> Iterable[Agreement]:
+        return (
+            agreement
+            for agreement in self.agreements
+            if object_type in agreement.shares
+            and agreement.is_between(sender, requester)
+            and agreement.is_live(self.today)
+        )
+
+    def unfit(self, recipients: Sequence[AgentId], version: str, size: int, demand: Channel) -> dict[AgentId, Reason]:
+        """Return which of *recipients* cannot be given a message, and why; who never registered takes anything.
+
+        Args:
+            version: SIF_Message/@Version.
+            size: Bytes of it.
+            demand: What SIF_Security demands of the way to the recipient.
+
+        Source:
+            SIF Infrastructure 2.x: SIF_Version and SIF_MaxBufferSize of SIF_Register; SIF_Security of SIF_Header.
+        """
+        registrations = self.registry.live.registrations
+        if version not in self._refusing:
+            self._refusing[version] = frozenset(
+                agent for agent, said in registrations.items() if not any(covers(v, version) for v in said.versions)
+            )
+        refusing = self._refusing[version]
+        if not refusing and size <= self.registry.smallest_buffer and demand == _NO_DEMAND:
+            return {}
+        found: dict[AgentId, Reason] = {}
+        for agent in recipients:
+            said = registrations.get(agent)
+            if agent in refusing:
+                found[agent] = Reason.VERSION
+            elif said is not None and size > said.max_buffer:
+                found[agent] = Reason.TOO_LARGE
+            elif not _secure_enough(said, demand):
+                found[agent] = Reason.CHANNEL
+        return found
+
+    def _make(
+        self, sender: AgentId, object_type: str, contexts: tuple[Context, ...], standings: Standings | None
+    ) -> Plan:
         shares: dict[frozenset[str], tuple[View, list[AgentId]]] = {}
         withheld: dict[Reason, list[AgentId]] = {}
-        for agent in self.registry.subscribers(object_type):
+        for agent in self.registry.subscribers(object_type, contexts):
             if agent.id == sender:
                 continue
             found = self._agreements(sender, agent, object_type, standings)
@@ -125,7 +198,20 @@ _EXPLANATIONS: Mapping[str, str] = {
     Reason.NOT_IN_SCOPE: "the learner is not among those the agreement is about",
     Reason.SHIELDED: "the learner is under a shield and no agreement covers that",
     Reason.NOTHING_SHARED: "the change touched nothing that an agreement shares",
+    Reason.VERSION: "the agent did not list the message's version when it registered",
+    Reason.TOO_LARGE: "the message is larger than the SIF_MaxBufferSize the agent registered with",
+    Reason.CHANNEL: "the agent is not connected as securely as the sender's SIF_Security demands",
+    Reason.NOT_VALID: "the schema or a rule refuses the object",
 }
+_NO_DEMAND: Final = Channel()
+
+
+def _secure_enough(said: Registration | None, demand: Channel) -> bool:
+    if demand == _NO_DEMAND:
+        return True
+    if said is None:
+        return False
+    return said.channel.authentication >= demand.authentication and said.channel.encryption >= demand.encryption
 
 
 def _in_scope(scope: Scope, recipient: AgentRecord, standings: Standings | None) -> bool:

@@ -2,18 +2,21 @@
 
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import schemas
 from broker.agreements import Agreement, load_agreements, validation_problems
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import (
+    DEFAULT_CONTEXT,
     AgentId,
+    Context,
     Establishment,
     ZoneId,
     parse_agent_id,
@@ -21,7 +24,7 @@ from broker.protocol.identifiers import (
     parse_zone_id,
 )
 from broker.protocol.topology import BROKER_LOGIN
-from broker.registry import AgentRecord, Registry
+from broker.registry import ZONE_OBJECTS, AgentRecord, Registry, Role, Topic, grants
 from broker.validation import Validator, load_validator, shipped
 from schemas.rules import Setting
 
@@ -35,6 +38,54 @@ Stamp = tuple[tuple[str, int, int], ...]
 """Name, time and size of each file that a configuration was read from."""
 
 
+Right = Literal[
+    "provide", "subscribe", "publish", "publish-add", "publish-change", "publish-delete", "request", "respond"
+]
+"""A word of ``rights``; ``publish`` is all three, and who may provide may respond."""
+
+
+class RightsSettings(BaseModel):
+    """What an agent may do with one object: in zone.toml a list of words, or a table with contexts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    may: tuple[Right, ...] = Field(description="provide, subscribe, publish (or publish-add ...), request, respond.")
+    contexts: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+        (DEFAULT_CONTEXT,), min_length=1, description="The contexts in which it may."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: object) -> object:
+        return {"may": value} if isinstance(value, list) else value
+
+
+class GatewayAgentSettings(BaseModel):
+    """How an agent shows who it is that speaks SIF over HTTP, through the gateway."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    credential: Literal["secret", "basic", "certificate"] = Field(
+        "secret", description="A secret in its URL, a password (HTTP Basic), or a client certificate (TLS)."
+    )
+    certificate: str = Field("", description="File with the very certificate it shows, PEM; in the zone's folder.")
+    ca: str = Field("", description="File with the CA that signed its certificate, PEM; with `subject`.")
+    subject: str = Field("", max_length=64, description="Common name in its certificate.")
+    fingerprint: str = Field("", max_length=120, description="SHA-256 of its certificate; with `ca`.")
+    push: tuple[str, ...] = Field((), description="What the URLs it is pushed to begin with; empty for any.")
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> Self:
+        named = bool(self.certificate or self.ca or self.subject or self.fingerprint)
+        if named != (self.credential == "certificate"):
+            raise ValueError('certificate, ca, subject and fingerprint go with credential = "certificate", and need it')
+        if self.credential != "certificate" or (self.certificate and not self.ca):
+            return self
+        if not self.ca or self.certificate or not (self.subject or self.fingerprint):
+            raise ValueError("name the certificate itself, or its ca together with its subject or its fingerprint")
+        return self
+
+
 class AgentSettings(BaseModel):
     """One agent in zone.toml."""
 
@@ -46,7 +97,50 @@ class AgentSettings(BaseModel):
     )
     authority: str = Field("", pattern=r"^([0-9]{3})?$", description="LA number it acts for; empty for none.")
     publish: tuple[str, ...] = Field((), description="Objects it may publish.")
-    subscribe: tuple[str, ...] = Field((), description="Objects it is to get, as far as agreements share them.")
+    subscribe: tuple[str, ...] = Field(
+        (), description="Objects it is to get without having to ask, as far as agreements share them."
+    )
+    provide: tuple[str, ...] = Field((), description="Objects for which it answers requests that name nobody.")
+    rights: dict[str, RightsSettings] = Field(
+        default_factory=dict, description="What else it may do, by object: what it then does, it says itself."
+    )
+    gateway: GatewayAgentSettings | None = Field(None, description="For an agent that speaks SIF over HTTP.")
+
+
+class GatewaySettings(BaseModel):
+    """Where the gateway listens, and how it protects what it says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int | None = Field(None, ge=0, le=65535, description="Port; 0 for any that is free, absent for no gateway.")
+    url: str = Field("", description="What agents reach it under, where that is not host and port.")
+    certificate: str = Field("", description="The gateway's certificate, PEM; without it, plain HTTP.")
+    key: str = Field("", description="Key of the certificate, PEM.")
+    ca: str = Field("", description="CA to trust, beside the system's, when pushing over HTTPS; PEM.")
+    insecure: bool = Field(False, description="Allow plain HTTP elsewhere than on this machine's loopback.")
+    require_tls: bool = Field(
+        False, description="Refuse agents that register over plain HTTP, or to be pushed over it."
+    )
+
+    @model_validator(mode="after")
+    def _check_key(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together")
+        return self
+
+
+class RequestSettings(BaseModel):
+    """How long the zone waits for answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout: timedelta = Field(
+        timedelta(days=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=30),
+        description="Silence of the answering agent after which a request has expired.",
+    )
 
 
 class ZoneSettings(BaseModel):
@@ -65,6 +159,8 @@ class ZoneSettings(BaseModel):
     management: str = Field("", description="URL of RabbitMQ's management API, with login, beside `rabbitmq`.")
     schemas: str = Field("", description="Folder with the official SIF_Message.xsd, to use instead of our schemas.")
     rules: dict[str, Setting] = Field(default_factory=dict, description="Rule name to refuse, warn, shadow or off.")
+    gateway: GatewaySettings = Field(default_factory=lambda: GatewaySettings.model_validate({}))
+    requests: RequestSettings = Field(default_factory=lambda: RequestSettings.model_validate({}))
     agents: dict[Annotated[str, AfterValidator(parse_agent_id)], AgentSettings] = Field(default_factory=dict)
 
 
@@ -151,14 +247,40 @@ def _stat(file: Path) -> os.stat_result | None:
 
 
 def _record(agent: AgentId, fields: AgentSettings) -> AgentRecord:
+    rights: list[tuple[Role, Topic]] = []
+    standing: list[tuple[Role, Topic]] = []
+    lists: tuple[tuple[Right, tuple[str, ...]], ...] = (
+        ("publish", fields.publish),
+        ("subscribe", fields.subscribe),
+        ("provide", fields.provide),
+    )
+    for word, objects in lists:
+        rights += [entry for name in objects for entry in _entries((word,), name, (DEFAULT_CONTEXT,))]
+    for name, right in fields.rights.items():
+        rights += _entries(right.may, name, tuple(Context(context) for context in right.contexts))
+    standing += [(Role.SUBSCRIBE, Topic(name)) for name in fields.subscribe]
+    standing += [(Role.PROVIDE, Topic(name)) for name in fields.provide]
     return AgentRecord(
         agent,
         fields.name,
         frozenset(Establishment(e) for e in fields.establishments),
         fields.authority,
-        frozenset(fields.publish),
-        frozenset(fields.subscribe),
+        grants(rights),
+        grants(standing),
+        fields.gateway is not None,
     )
+
+
+def _entries(words: Iterable[Right], name: str, contexts: Iterable[Context]) -> Iterable[tuple[Role, Topic]]:
+    for word in words:
+        roles = _ROLES.get(word) or (Role(word),)
+        yield from ((role, Topic(name, context)) for role in roles for context in contexts)
+
+
+_ROLES: Final[Mapping[Right, tuple[Role, ...]]] = {
+    "publish": (Role.PUBLISH_ADD, Role.PUBLISH_CHANGE, Role.PUBLISH_DELETE),
+    "provide": (Role.PROVIDE, Role.RESPOND),
+}
 
 
 def _validator(folder: Path, settings: ZoneSettings) -> Validator:
@@ -168,12 +290,18 @@ def _validator(folder: Path, settings: ZoneSettings) -> Validator:
 
 
 def _object_problems(settings: ZoneSettings, schema: schemas.SchemaSet) -> Iterable[str]:
+    providers: dict[Topic, str] = {}
     for agent, fields in settings.agents.items():
-        if agent == BROKER_LOGIN:
+        if agent in (BROKER_LOGIN, settings.id):
             yield f"agents.{agent}: this id is the broker's own: choose another"
-        for key, names in (("publish", fields.publish), ("subscribe", fields.subscribe)):
+        named = (("publish", fields.publish), ("subscribe", fields.subscribe), ("provide", fields.provide))
+        for key, names in (*named, ("rights", fields.rights)):
             for name in names:
-                if name not in schema.objects:
+                if name not in schema.objects and name not in ZONE_OBJECTS:
                     nearest = schema.nearest_object(name)
                     hint = f"; did you mean {nearest}?" if nearest else ""
                     yield f"agents.{agent}.{key}: no schema has {name}{hint}"
+        for name in fields.provide:
+            other = providers.setdefault(Topic(name), agent)
+            if other != agent:
+                yield f"agents.{agent}.provide: {other} provides {name}: leave one of them, the other may respond"

@@ -85,6 +85,12 @@ class View:
             return None
         return _assemble(self.object_type, attributes, content, self._declared)
 
+    def is_whole(self, element: etree._Element) -> bool:
+        """Tell whether all of *element* is shared: nothing of it hidden, and no list in it looked through."""
+        if not self._root.whole or self.mentions_learners:
+            return False
+        return not any(child.tag in self._root.hidden for child in element)
+
     def keys_only(self, element: etree._Element) -> bytes:
         """Return *element* with nothing but the attributes and elements that identify it, as far as shared."""
         attributes, _ = _parts(element, self._root, None, {})

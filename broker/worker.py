@@ -8,16 +8,20 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
 import structlog
 
 from broker import control
+from broker.answers import objects_of
 from broker.batches import Work, batch_of, judged_row, learner_of
+from broker.exchanges import CLOSING, Exchanges, closing
 from broker.learners import LearnerIndex, unknown
 from broker.letters import ATTEMPT, Key, Letter, open_letter, source_of
-from broker.pipeline import Accepted, Decision, Inbound, decide
+from broker.log_entries import LogEntry, build_log_entry
+from broker.pipeline import Accepted, Decision, Inbound, decide, names_of
 from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
 from broker.protocol.errors import ConfigurationError, NotRegistered
 from broker.protocol.identifiers import AgentId, MsgId, is_guid
@@ -29,18 +33,23 @@ from broker.protocol.topology import (
     Topology,
     agent_queue,
     agent_topology,
+    gateway_topology,
     intake_queue,
     zone_topology,
 )
-from broker.routing import Router
+from broker.registry import Live, Registry
+from broker.requests import Cancelled, Question, Removed, Reply, TimedOut
+from broker.routing import Reason, Router, explain
 from broker.settings import Stamp, Zone, load_zone, zone_stamp
 from broker.storage import (
     SEEN_AGAIN,
+    LedgerRow,
     StorageError,
     Store,
 )
 from broker.transports.contract import NO_HEADERS, Incoming, Outgoing, Transport, TransportLost
 from broker.validation import Refusal, refusal
+from broker.zone_status import ZoneIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +59,11 @@ COMMIT: Final = 3
 """Batches stored together while more messages wait; with none waiting, what is done is stored at once."""
 _RELOAD_SECONDS: Final = 2.0
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
+_EXPIRE_SECONDS: Final = 2.0
+_REPORTED: Final = frozenset({Reason.VERSION, Reason.TOO_LARGE, Reason.CHANNEL})
+"""Reasons that are the receiver's to mend, and so are told to whoever subscribes to SIF_LogEntry."""
+AT: Final = "at"
+"""Header of what is delivered to agents at the gateway: a number that grows, to join their two queues into one."""
 _MAX_CACHED: Final = 200_000
 _UPN: Final = f"{{{NAMESPACE}}}UPN"
 
@@ -63,15 +77,17 @@ class Worker:
         self._now = now
         self._index = LearnerIndex()
         self._guests: set[str] = set()  # RefIds in the index of learners whose own messages are other workers'
-        self._registered: frozenset[AgentId] = frozenset()
+        self._live = Live(version=-1)
+        self._exchanges = Exchanges(store, self._publish, now)
+        self._expired = 0.0
+        self._at = 0
         self._backlog: deque[Incoming] = deque()
         self._works: deque[Work] = deque()
         self._pending: set[Key] = set()
         self._checked = 0.0
         self._bad_stamp: Stamp = ()
         self._schools_checked = 0.0
-        self._zone = zone
-        self._router = self._new_router(zone)
+        self._use(zone)
 
     def open(self, partitions: Sequence[int]) -> None:
         """Declare the zone and each agent's queue, and take the intake *partitions*, control and dead letters."""
@@ -87,6 +103,7 @@ class Worker:
         busy = bool(self._works)
         try:
             self._reload()
+            self._expire()
             self._backlog += self._transport.poll(0 if self._backlog else timeout)
             busy |= bool(self._backlog)
             while self._backlog:
@@ -115,37 +132,62 @@ class Worker:
     # -- a batch begins --------------------------------------------------------------------------------------------
 
     def _begin(self, chunk: Sequence[Incoming]) -> None:
-        letters = [open_letter(incoming) for incoming in chunk if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)]
-        seen = self._load(letters)
         work = Work(chunk[-1].tag)
+        closings = [incoming for incoming in chunk if incoming.type == CLOSING and incoming.user_id == BROKER_LOGIN]
+        others = [incoming for incoming in chunk if incoming not in closings] if closings else chunk
+        letters = {
+            incoming.tag: open_letter(incoming)
+            for incoming in others
+            if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)
+        }
+        seen = self._load(list(letters.values()), closings)
         for incoming in chunk:
-            if incoming.queue == CONTROL_QUEUE:
+            letter = letters.get(incoming.tag)
+            if letter is not None:
+                self._handle(letter, seen, work)
+            elif incoming.queue == CONTROL_QUEUE:
                 self._control(incoming, work)
             elif incoming.queue == DEAD_QUEUE:
                 self._bury(incoming, work)
-        for letter in letters:
-            if letter.key in seen or letter.key in self._pending or letter.key in work.keys:
-                work.ledger.append(letter.row(self._now(), "duplicate", seq=SEEN_AGAIN))
-                continue
-            work.keys.add(letter.key)
-            decision = self._decide(letter)
-            if isinstance(decision, Refusal):
-                self._refuse(letter, decision, work)
             else:
-                self._deliver(letter, decision, work)
+                self._exchanges.close(incoming, self._router, self._zone, work)
         self._pending |= work.keys
         self._works.append(work)
 
-    def _load(self, letters: Sequence[Letter]) -> frozenset[Key]:
-        """Fetch what deciding *letters* needs; return the keys of those that the ledger already has a verdict on."""
+    def _handle(self, letter: Letter, seen: frozenset[Key], work: Work) -> None:
+        if letter.key in seen or letter.key in self._pending or letter.key in work.keys:
+            work.ledger.append(letter.row(self._now(), "duplicate", seq=SEEN_AGAIN))
+            return
+        work.keys.add(letter.key)
+        content = letter.content
+        refused: Refusal | None
+        if isinstance(content, Question):
+            refused = self._exchanges.ask(letter, content, self._router, self._zone, work)
+        elif isinstance(content, Reply):
+            refused = self._exchanges.answer(letter, content, self._router, self._index, self._zone, work)
+        else:
+            decision = self._decide(letter, content)
+            refused = decision if isinstance(decision, Refusal) else None
+            if isinstance(decision, Accepted):
+                self._deliver(letter, decision, work)
+        if refused is not None:
+            self._refuse(letter, refused, work)
+
+    def _load(self, letters: Sequence[Letter], closings: Sequence[Incoming]) -> frozenset[Key]:
+        """Fetch what deciding needs; return the keys of those letters that the ledger already has a verdict on."""
+        if self._store.registry_version() != self._live.version:
+            self._look()
+        self._exchanges.load(letters, closings)
         if not letters:
             return frozenset()
         events = [letter.content for letter in letters if isinstance(letter.content, Inbound)]
+        replies = [names_of(objects_of(letter.content)) for letter in letters if isinstance(letter.content, Reply)]
         index = self._index
         for ref in self._guests:  # they may have changed since
             index.learners.pop(ref, None)
-        learners = unknown((ref for event in events for ref in event.learners), index.learners)
-        contacts = unknown((ref for event in events for ref in event.contacts), index.contacts)
+        named = [(event.learners, event.contacts, event.schools) for event in events] + replies
+        learners = unknown((ref for names in named for ref in names[0]), index.learners)
+        contacts = unknown((ref for names in named for ref in names[1]), index.contacts)
         if contacts:
             for ref, linked in self._store.contact_learners(contacts).items():
                 index.contacts[ref] = frozenset(linked)
@@ -155,19 +197,16 @@ class Worker:
         if learners:
             for ref, row in self._store.learners(learners).items():
                 index.learners[ref] = learner_of(row)
-        schools = unknown((ref for event in events for ref in event.schools), index.schools)
+        schools = unknown((ref for names in named for ref in names[2]), index.schools)
         if schools and self._now() - self._schools_checked > _RELOAD_SECONDS:
             self._schools_checked = self._now()
             index.schools.update(self._store.establishments())
-        if any(event.sender not in self._registered for event in events):
-            self._registered = frozenset(AgentId(agent) for agent in self._store.registered())
         return self._store.accepted([letter.key for letter in letters])
 
-    def _decide(self, letter: Letter) -> Decision:
-        content = letter.content
+    def _decide(self, letter: Letter, content: Inbound | Refusal) -> Decision:
         if isinstance(content, Refusal):
             return content
-        if content.sender not in self._registered:
+        if not self._router.registry.is_registered(content.sender):
             return refusal(NotRegistered(f"agent {content.sender} is not registered: send SIF_Register first"))
         upn = content.objects[0].element.findtext(_UPN)
         try:
@@ -212,18 +251,40 @@ class Worker:
             work.ledger.append(
                 letter.row(self._now(), "withheld", seq=number, audience=agents, reason=reason, sha256="")
             )
+            if reason in _REPORTED and isinstance(letter.content, Inbound):
+                self._report(letter, letter.content, reason, agents, work)
         for observed in decision.observed:
             work.note(observed)
         work.judged += (judged_row(judged, letter.login) for judged in decision.judged)
+
+    def _report(self, letter: Letter, content: Inbound, reason: Reason, agents: Sequence[AgentId], work: Work) -> None:
+        """Tell whoever subscribes to SIF_LogEntry that some could not be delivered to, and write that down."""
+        subscribers = tuple(agent.id for agent in self._router.registry.subscribers("SIF_LogEntry"))
+        if not subscribers:
+            return
+        zone = AgentId(self._zone.id)
+        msg_id = _derived(f"{letter.login}/{letter.msg_id}/{letter.attempt}/{reason}")
+        text = f"not delivered to {', '.join(agents)}: {explain(reason)}"
+        entry = LogEntry(content.message.header, reason, text)
+        body = build_log_entry(zone, entry, msg_id, content.message.version)
+        self._publish(
+            Outgoing(DELIVERY, subscribers[0], body, msg_id, "SIF_Event", bcc=subscribers[1:], user_id=BROKER_LOGIN),
+            work,
+        )
+        row = LedgerRow(self._now(), msg_id, zone, "accepted", object_type="SIF_LogEntry", action="Add")
+        digest = hashlib.sha256(body).hexdigest()
+        work.ledger.append(replace(row, considered=len(subscribers), sha256=digest))
+        work.ledger.append(replace(row, outcome="delivered", seq=1, audience=subscribers, sha256=digest))
 
     def _refuse(self, letter: Letter, why: Refusal, work: Work) -> None:
         log.info("message_refused", msg_id=letter.msg_id, source=letter.login, category=why.category, code=why.code)
         work.ledger.append(letter.row(self._now(), "refused", reason=why.reason, category=why.category, code=why.code))
         work.quarantine.append(letter.held(self._now(), "refused", why))
         work.judged += (judged_row(judged, letter.login) for judged in why.judged)
-        if letter.login not in self._zone.registry.agents:
+        record = self._router.registry.agents.get(letter.login)
+        if record is None or record.gateway:  # who speaks HTTP is told there, at once
             return
-        readable = isinstance(letter.content, Inbound)
+        readable = not isinstance(letter.content, Refusal)
         ack = Ack(
             letter.login,
             letter.msg_id if readable or is_guid(letter.incoming.message_id) else None,
@@ -232,25 +293,28 @@ class Worker:
             description=why.summary,
         )
         # The same id each time, so that an agent that hears of one refusal twice can tell.
-        msg_id = hashlib.sha256(f"{letter.login}/{letter.msg_id}/{letter.attempt}".encode()).hexdigest()[:32].upper()
-        header = new_header(AgentId(self._zone.id), MsgId(msg_id))
-        version = letter.content.message.version if isinstance(letter.content, Inbound) else VERSION
+        header = new_header(AgentId(self._zone.id), _derived(f"{letter.login}/{letter.msg_id}/{letter.attempt}"))
+        version = VERSION if isinstance(letter.content, Refusal) else letter.content.message.version
         body = build_ack(header, ack, version)
-        self._publish(Outgoing(DELIVERY, letter.login, body, msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
+        self._publish(Outgoing(DELIVERY, letter.login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
 
     def _control(self, incoming: Incoming, work: Work) -> None:
         login = AgentId(incoming.user_id)
-        answer = control.answer(incoming.body, login, self._zone.registry, self._registered)
-        if answer.registered is not None:
-            name, version = answer.registered
-            self._store.register(login, name=name, version=version, at=self._now())
-            self._registered |= {login}
-            log.info("agent_registered", agent=login)
-        if answer.unregistered:
-            self._store.unregister(login)
-            self._registered -= {login}
-            log.info("agent_unregistered", agent=login)
-        if login in self._zone.registry.agents:
+        desk = control.Desk(ZoneIdentity(AgentId(self._zone.id), self._zone.settings.name), now=self._now())
+        registry = self._zone.registry
+        answer = control.settle(
+            self._store, lambda live: control.answer(incoming.body, login, registry.with_live(live), desk)
+        )
+        for change in answer.changes:
+            log.info("agent_changed", agent=login, change=type(change).__name__)
+        if answer.changes:
+            self._look()
+        for msg_id in answer.cancelled:
+            self._publish(closing(msg_id, *Cancelled.pair(), notify=answer.notify, by=login), work)
+        if answer.left:
+            for pending in self._store.open_requests(responder=login):
+                self._publish(closing(pending.msg_id, *Removed.pair()), work)
+        if login in registry.agents:
             header = new_header(AgentId(self._zone.id))
             body = build_ack(header, answer.ack, answer.version)
             self._publish(Outgoing(DELIVERY, login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
@@ -265,6 +329,9 @@ class Worker:
         log.warning("message_undeliverable", msg_id=letter.msg_id, queue=queue)
 
     def _publish(self, message: Outgoing, work: Work) -> None:
+        if self._gateway and message.exchange == DELIVERY and AT not in message.headers:
+            self._at = max(self._at + 1, time.time_ns() // 1000)
+            message = replace(message, headers={**message.headers, AT: self._at})
         work.last = self._transport.publish(message)
         work.published[work.last] = message
 
@@ -291,6 +358,7 @@ class Worker:
             self._works.popleft()
             self._pending -= work.keys
         if not self._works:
+            self._exchanges.forget()
             self._index.contacts.clear()  # other workers link contacts too
             if len(self._index.learners) > _MAX_CACHED:
                 self._index.learners.clear()
@@ -312,8 +380,18 @@ class Worker:
         self._works.clear()
         self._pending.clear()
         self._index = LearnerIndex()
+        self._exchanges.forget()
         self._guests.clear()
         self._schools_checked = 0.0
+
+    def _expire(self) -> None:
+        """Ask, every few seconds, that requests end to which nobody has answered for too long."""
+        now = self._now()
+        if now - self._expired < _EXPIRE_SECONDS:
+            return
+        self._expired = now
+        for pending in self._store.open_requests(due_before=now):
+            self._transport.publish(closing(pending.msg_id, *TimedOut.pair()))
 
     # -- settings --------------------------------------------------------------------------------------------------
 
@@ -323,7 +401,6 @@ class Worker:
         if now - self._checked < _RELOAD_SECONDS:
             return
         self._checked = now
-        self._registered = frozenset(AgentId(agent) for agent in self._store.registered())
         if date.today() != self._router.today:  # noqa: DTZ011  # agreements run by the zone's own calendar
             self._use(self._zone)
         stamp = zone_stamp(self._zone.folder)
@@ -340,19 +417,35 @@ class Worker:
 
     def _use(self, zone: Zone) -> None:
         self._zone, self._bad_stamp = zone, ()
-        self._router = self._new_router(zone)
+        self._gateway = any(agent.gateway for agent in zone.registry.agents.values())
+        self._router = self._new_router(zone, self._live)
+
+    def _look(self) -> None:
+        """See what agents have said of themselves since."""
+        self._live = self._store.live()
+        self._router = replace_registry(self._router, self._zone.registry.with_live(self._live))
 
     @staticmethod
-    def _new_router(zone: Zone) -> Router:
+    def _new_router(zone: Zone, live: Live) -> Router:
         today = date.today()  # noqa: DTZ011  # agreements run by the zone's own calendar
         for agreement in zone.agreements:
             warning = agreement.expiry_warning(today)
             if warning is not None:
                 log.warning("agreement_expires", agreement=agreement.id, reason=warning)
-        return Router(zone.registry, zone.agreements, today)
+        return Router(zone.registry.with_live(live), zone.agreements, today)
 
     def _topology(self) -> Topology:
         topology = zone_topology(self._zone.settings.partitions)
-        for agent in self._zone.registry.agents:
-            topology += agent_topology(agent)
+        for agent in self._zone.registry.agents.values():
+            topology += gateway_topology(agent.id) if agent.gateway else agent_topology(agent.id)
         return topology
+
+
+def replace_registry(router: Router, registry: Registry) -> Router:
+    """Return a router of the same agreements and day."""
+    return Router(registry, router.agreements, router.today)
+
+
+def _derived(text: str) -> MsgId:
+    """Return a SIF_MsgId that is the same for the same *text*."""
+    return MsgId(hashlib.sha256(text.encode()).hexdigest()[:32].upper())

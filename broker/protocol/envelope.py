@@ -93,6 +93,7 @@ class Ack:
         status: SIF_Status/SIF_Code, None when it is an error.
         category: SIF_Error/SIF_Category, None when it is a status.
         code: SIF_Error/SIF_Code.
+        data: What SIF_Status/SIF_Data holds, serialised; empty for none.
     """
 
     original_source_id: str
@@ -102,6 +103,7 @@ class Ack:
     code: int | None = None
     description: str = ""
     extended: str = ""
+    data: bytes = b""
 
 
 def local_name(element: etree._Element) -> str:
@@ -240,15 +242,16 @@ def build_ack(header: Header, ack: Ack, version: str = VERSION) -> bytes:
         else f"<SIF_OriginalMsgId>{escape(ack.original_msg_id)}</SIF_OriginalMsgId>"
     )
     if ack.status is not None:
-        result = f"<SIF_Status><SIF_Code>{ack.status}</SIF_Code></SIF_Status>"
+        data = b"<SIF_Data>%b</SIF_Data>" % ack.data if ack.data else b""
+        result = b"<SIF_Status><SIF_Code>%d</SIF_Code>%b</SIF_Status>" % (ack.status, data)
     else:
         extended = f"<SIF_ExtendedDesc>{escape(ack.extended)}</SIF_ExtendedDesc>" if ack.extended else ""
         result = (
             f"<SIF_Error><SIF_Category>{ack.category}</SIF_Category><SIF_Code>{ack.code}</SIF_Code>"
             f"<SIF_Desc>{escape(ack.description[:1024])}</SIF_Desc>{extended}</SIF_Error>"
-        )
+        ).encode()
     source = f"<SIF_OriginalSourceId>{escape(ack.original_source_id)}</SIF_OriginalSourceId>"
-    return build_message("SIF_Ack", header, f"{source}{original}{result}".encode(), version)
+    return build_message("SIF_Ack", header, f"{source}{original}".encode() + result, version)
 
 
 def build_register(header: Header, name: str) -> bytes:

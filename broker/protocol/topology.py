@@ -34,6 +34,8 @@ SHARDS: Final = 256
 _UNLIMITED: Final = 1_000_000_000
 """A delivery limit that is never met; 3.10 has no word for unlimited that 4.x shares."""
 
+_PERSON_MILLISECONDS: Final = 10 * 60 * 1000
+
 Argument = str | int | bool
 
 
@@ -110,6 +112,25 @@ def agent_queue(agent: AgentId) -> str:
     return f"agent.{agent}"
 
 
+def requests_queue(agent: AgentId) -> str:
+    """Return the name of the queue in which the gateway keeps requests and responses for *agent*.
+
+    Apart from its events, since those may have to wait while these flow (Selective Message Blocking). RabbitMQ cannot
+    look past what waits at the head of a queue.
+    """
+    return f"requests.{agent}"
+
+
+def requests_key(agent: AgentId) -> str:
+    """Return the binding key of that queue; no agent's id can have a bar in it."""
+    return f"requests|{agent}"
+
+
+def person_queue(request_id: str) -> str:
+    """Return the name and binding key of the queue in which a person awaits the answer to a request."""
+    return f"person.{request_id}"
+
+
 def zone_topology(partitions: int) -> Topology:
     """Return what every zone has, with *partitions* intake queues (1 or more).
 
@@ -143,6 +164,26 @@ def agent_topology(agent: AgentId) -> Topology:
     """Return the queue of *agent* and its binding to the delivery exchange."""
     queue = _quorum(agent_queue(agent), AGENT_DELIVERY_LIMIT, {})
     return Topology((), (queue,), (Binding(DELIVERY, queue.name, agent),))
+
+
+def gateway_topology(agent: AgentId) -> Topology:
+    """Return both queues of an agent that the gateway reads for, with their bindings.
+
+    Without a delivery limit: nothing is delivered but what the agent is there for, and a fault of the gateway's is no
+    reason to give a message up.
+    """
+    events = _quorum(agent_queue(agent), _UNLIMITED, {})
+    requests = _quorum(requests_queue(agent), _UNLIMITED, {})
+    bindings = (Binding(DELIVERY, events.name, agent), Binding(DELIVERY, requests.name, requests_key(agent)))
+    return Topology((), (events, requests), bindings)
+
+
+def person_topology(request_id: str) -> Topology:
+    """Return the queue in which a person awaits an answer; RabbitMQ deletes it when nobody has used it for a while."""
+    queue = Queue(
+        person_queue(request_id), MappingProxyType({**_arguments(_UNLIMITED), "x-expires": _PERSON_MILLISECONDS})
+    )
+    return Topology((), (queue,), (Binding(DELIVERY, queue.name, queue.name),))
 
 
 def agent_permissions(agent: AgentId) -> Permissions:

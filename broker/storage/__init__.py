@@ -29,7 +29,6 @@ from broker.storage.records import (
     QuarantineState,
     RecipientRow,
     ReconcileRow,
-    Registration,
 )
 from broker.storage.store import Store, open_store
 from broker.storage.vault import make_key
@@ -54,7 +53,6 @@ __all__ = [
     "Outcome",
     "QuarantineReason",
     "QuarantineState",
-    "Registration",
     # what is read back
     "Flaw",
     "QuarantineEntry",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
+from broker.requests import Pending
+
 Outcome = Literal["accepted", "refused", "delivered", "withheld", "duplicate"]
 QuarantineReason = Literal["refused", "undeliverable", "unreadable"]
 QuarantineState = Literal["held", "replayed", "discarded"]
@@ -194,6 +196,7 @@ class Batch:
         unlinked: Contact links to remove.
         judged: What was found in records, oldest first; what was found before and is not again is closed.
         day: The day on which it was found.
+        requests: Requests as they now stand.
     """
 
     ledger: Sequence[LedgerRow] = ()
@@ -205,16 +208,7 @@ class Batch:
     unlinked: Sequence[ContactLink] = ()
     judged: Sequence[JudgedRow] = ()
     day: date = date.min
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """An agent that registered: the name and version it gave, and when."""
-
-    agent_id: str
-    name: str
-    version: str
-    at: float
+    requests: Sequence[Pending] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,17 @@
 """The store: every call the zone makes on its database, a transaction each; the SQL is in the modules beside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from broker.registry import Change, Live
+from broker.requests import Pending, RequestState
 from broker.storage import learners as learner_index
 from broker.storage import ledger, quality, reconciliation, registry
 from broker.storage import quarantine as quarantine_entries
+from broker.storage import requests as request_rows
 from broker.storage.engine import LOCK_WAIT, Database, open_database
 from broker.storage.learners import LearnerWriter
 from broker.storage.ledger import LedgerWriter, MessageKey
@@ -23,9 +26,11 @@ from broker.storage.records import (
     QuarantineState,
     RecipientRow,
     ReconcileRow,
-    Registration,
 )
+from broker.storage.requests import RequestWriter
 from broker.storage.vault import Vault
+
+Result = TypeVar("Result")
 
 
 def open_store(url: str, key_file: Path, *, lock_wait: float = LOCK_WAIT) -> "Store":
@@ -56,6 +61,7 @@ class Store:
         self._ledger = LedgerWriter(database.dialect)
         self._learners = LearnerWriter(database.dialect)
         self._quarantine = Quarantine(database.dialect, vault)
+        self._requests = RequestWriter(database.dialect)
 
     def close(self) -> None:
         """Close all connections; safe to call twice."""
@@ -78,6 +84,7 @@ class Store:
             self._learners.write(connection, batch)
             self._quarantine.hold(connection, batch.quarantine)
             quality.write(connection, batch.judged, batch.day)
+            self._requests.write(connection, batch.requests)
             self._ledger.append(connection, batch.ledger)
 
     def accepted(self, keys: Sequence[MessageKey]) -> frozenset[MessageKey]:
@@ -106,25 +113,72 @@ class Store:
 
     # the registry
 
-    def register(self, agent_id: str, *, name: str, version: str, at: float) -> None:
-        """Note that *agent_id* registered, in the place of an earlier registration."""
-        with self._database.write("register an agent") as connection:
-            registry.register(connection, Registration(agent_id, name, version, at))
-
-    def unregister(self, agent_id: str) -> None:
-        """Remove the registration of *agent_id*, if there is one."""
-        with self._database.write("unregister an agent") as connection:
-            registry.unregister(connection, agent_id)
-
-    def registered(self) -> dict[str, Registration]:
-        """Return all registrations by agent id, in its order."""
+    def live(self) -> Live:
+        """Return what agents have said of themselves."""
         with self._database.read("read the registry") as connection:
-            return registry.registered(connection)
+            return registry.live(connection)
+
+    def change_registry(self, decide: Callable[[Live], tuple[Result, Sequence[Change]]]) -> Result:
+        """Let *decide* look at the registry, which nobody else changes meanwhile, and keep the changes that it wants.
+
+        Args:
+            decide: Returns what this method is to return, and the changes; does no I/O.
+        """
+        with self._database.write("change the registry") as connection:
+            result, changes = decide(registry.locked(connection))
+            registry.change(connection, changes)
+        return result
+
+    def block(self, agent_id: str, msg_id: str) -> None:
+        """Note the event that *agent_id* is busy with (Selective Message Blocking); empty for none any more."""
+        with self._database.write("note a blocked event") as connection:
+            registry.block(connection, agent_id, msg_id)
+
+    def blocked(self) -> dict[str, str]:
+        """Return the event that an agent is busy with, by agent; who is busy with none is left out."""
+        with self._database.read("read blocked events") as connection:
+            return registry.blocked(connection)
 
     def registry_version(self) -> int:
         """Return a number that grows with each change of the registry, cheap to ask for."""
         with self._database.read("read the registry's version") as connection:
             return registry.version(connection)
+
+    # requests
+
+    def requests(self, msg_ids: Sequence[str]) -> dict[str, Pending]:
+        """Return those of *msg_ids* that are requests, by id."""
+        with self._database.read("look up requests") as connection:
+            return request_rows.requests(connection, msg_ids)
+
+    def open_requests(self, *, due_before: float | None = None, responder: str = "") -> list[Pending]:
+        """Return requests that wait for an answer, oldest first: all, those due before a time, or one responder's."""
+        with self._database.read("look up open requests") as connection:
+            return request_rows.open_requests(connection, due_before=due_before, responder=responder)
+
+    def list_requests(
+        self, states: Collection[RequestState] = tuple(RequestState), *, agent: str = "", limit: int = 100
+    ) -> list[Pending]:
+        """Return up to *limit* requests in *states*, newest first; *agent* asked or answers them, unless empty."""
+        with self._database.read("list requests") as connection:
+            return request_rows.listed(connection, states, agent, limit)
+
+    # what gateway agents have acknowledged
+
+    def hand(self, pairs: Collection[tuple[str, str]], at: float) -> None:
+        """Note that agents have acknowledged messages, (agent, msg_id) each, so that none is handed out again."""
+        with self._database.write("note acknowledgements") as connection:
+            self._requests.hand(connection, pairs, at)
+
+    def handed(self, agent_id: str) -> frozenset[str]:
+        """Return the ids of the messages that *agent_id* has acknowledged and that are still remembered."""
+        with self._database.read("read acknowledgements") as connection:
+            return request_rows.handed(connection, agent_id)
+
+    def forget_handed(self, before: float) -> None:
+        """Forget what was acknowledged before that time (seconds since 1970, UTC)."""
+        with self._database.write("forget acknowledgements") as connection:
+            request_rows.forget_handed(connection, before)
 
     # the ledger
 

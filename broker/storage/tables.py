@@ -108,6 +108,54 @@ agent: Final = Table(
     Column("name", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("registered_at", Double, nullable=False),
+    Column("sleeping", Boolean, nullable=False, server_default=text("false")),
+    Column("blocked", Text, nullable=False, server_default=text("''")),  # the event it is busy with
+    Column("details", Text, nullable=False, server_default=text("'{}'")),  # JSON: read and written whole
+)
+
+provision: Final = Table(
+    "provision",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("context", Text, primary_key=True),
+    Column("extended", Boolean, nullable=False),
+)
+
+request: Final = Table(
+    "request",
+    metadata,
+    Column("msg_id", Text, primary_key=True),
+    Column("requester", Text, nullable=False),
+    Column("responder", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("versions", Text, nullable=False),  # JSON
+    Column("max_buffer", BigInteger, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_packet", Integer, nullable=False),
+    Column("shared", BigInteger, nullable=False),
+    Column("left_out", BigInteger, nullable=False),
+    Column("category", SmallInteger, nullable=False),
+    Column("code", SmallInteger, nullable=False),
+    Column("reply_to", Text, nullable=False),
+    Column("extended", Boolean, nullable=False),
+    Index("ix_request_state_due_at", "state", "due_at"),
+    Index("ix_request_asked_at", "asked_at"),
+)
+
+# What gateway agents have acknowledged, for as long as RabbitMQ may yet deliver it again.
+handed: Final = Table(
+    "handed",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("msg_id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Index("ix_handed_at", "at"),
 )
 
 registry: Final = Table(

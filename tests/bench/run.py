@@ -35,6 +35,7 @@ from broker.protocol.topology import (
     zone_topology,
 )
 from broker.rabbitmq import Management, PrivateNode
+from broker.registry import Registered, Registration
 from broker.settings import Zone, load_zone
 from broker.storage import make_key, open_store
 from broker.transports.amqp import AmqpSettings, AmqpTransport
@@ -162,7 +163,8 @@ class Bench:
         zone.state.mkdir(mode=0o700)
         make_key(zone.key_file)
         with open_store(zone.database_url, zone.key_file) as store:
-            store.register(SENDER, name="Made up MIS", version="2.4", at=time.time())
+            registration = Registration(SENDER, "Made up MIS", "2.4", time.time())
+            store.change_registry(lambda _live: (None, (Registered(registration),)))
         return zone
 
     def _vhost(self) -> str:

@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy
 
+from broker.protocol.identifiers import AgentId
+from broker.registry import Registered, Registration
 from broker.storage import EnrolmentRow, Held, LearnerRow, LedgerRow, Outcome, Store, make_key, open_store
 from tests.postgres import Postgres, running_postgres
 
@@ -52,6 +54,12 @@ def other_store(store: Store, database_url: str, key_file: Path) -> Iterator[Sto
     assert store
     with open_store(database_url, key_file, lock_wait=0.2) as opened:
         yield opened
+
+
+def register(store: Store, agent: str, version: str = "2.4", at: float = NOON) -> None:
+    """Let *agent* register."""
+    registration = Registration(AgentId(agent), agent.title(), version, at)
+    store.change_registry(lambda _live: (None, (Registered(registration),)))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from broker.storage import (
     Store,
     open_store,
 )
-from tests.integration.storage.conftest import NOON, SOURCE, held, learner, routed, verdict
+from tests.integration.storage.conftest import SOURCE, held, learner, register, routed, verdict
 
 FULL = Batch(
     ledger=[verdict("M1", considered=3), routed("M1", 1, ("a", "b")), routed("M1", 2, ("c",), "withheld")],
@@ -157,11 +157,11 @@ def test_a_database_locked_for_long_is_reported_as_worth_a_retry(store: Store, o
         connection.exec_driver_sql("UPDATE registry SET version = version + 1")
 
         with pytest.raises(StorageUnavailable, match="try again") as caught:
-            other_store.register("merlin", name="Merlin", version="1", at=NOON)
+            register(other_store, "merlin")
 
         assert caught.value.retry
-    other_store.register("merlin", name="Merlin", version="1", at=NOON)
-    assert list(store.registered()) == ["merlin"]
+    register(other_store, "merlin")
+    assert list(store.live().registrations) == ["merlin"]
 
 
 def test_readers_do_not_wait_for_a_writer(store: Store, other_store: Store) -> None:

@@ -9,6 +9,7 @@ from broker import quarantine
 from broker.protocol.envelope import Action, build_event, event_objects, new_header, parse_message
 from broker.protocol.identifiers import AgentId, new_ref_id
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, agent_queue, intake_key
+from broker.registry import Unregistered
 from broker.storage import Batch, LearnerRow, Store
 from broker.transports import Outgoing
 from broker.worker import Worker
@@ -112,8 +113,7 @@ def test_refused_event_is_answered_kept_and_told_without_element_text(desk: Desk
 
 
 def test_unregistered_agent_is_refused_with_4_9(desk: Desk) -> None:
-    desk.store.unregister(SENDER)
-    desk.worker._registered = frozenset()  # as after the next look at the registry
+    desk.store.change_registry(lambda _live: (None, (Unregistered(SENDER),)))
     ref = new_ref_id()
     desk.send_event("LearnerPersonal", Action.ADD, learner(ref), ref)
     ack = desk.ack()

@@ -12,7 +12,7 @@ from broker.agreements import UNDELIVERED, Agreement, Scope
 from broker.pipeline import Accepted, Decision
 from broker.protocol.envelope import NAMESPACE, Action, Header, build_event
 from broker.protocol.identifiers import AgentId, Establishment, MsgId
-from broker.registry import AgentRecord, Registry
+from broker.registry import PUBLISHING, AgentRecord, Registry, Role, Topic, grants
 from broker.validation import Refusal
 
 NS: Final = f"{{{NAMESPACE}}}"
@@ -99,14 +99,17 @@ def agent(
     establishments: Iterable[str] = (),
     authority: str = "",
     name: str = "",
+    rights: Iterable[tuple[Role, Topic]] = (),
 ) -> AgentRecord:
+    may = [(role, Topic(name)) for name in publish for role in PUBLISHING.values()]
+    may += [(Role.SUBSCRIBE, Topic(name)) for name in subscribe]
     return AgentRecord(
         AgentId(agent_id),
         name or agent_id,
         frozenset(Establishment(e) for e in establishments),
         authority,
-        frozenset(publish),
-        frozenset(subscribe),
+        grants([*may, *rights]),
+        grants((Role.SUBSCRIBE, Topic(name)) for name in subscribe),
     )
 
 

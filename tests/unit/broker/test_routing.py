@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broker.agreements import Agreement, Scope
 from broker.learners import NOBODY, Standing
 from broker.protocol.identifiers import AgentId
-from broker.registry import AgentRecord
+from broker.registry import AgentRecord, Role, Topic
 from broker.routing import Plan, Reason, Router, Standings, explain
 from tests.unit.broker.builders import LOCAL, MERLIN, MIS, TODAY, VIRTUAL, agent, agreement, registry
 
@@ -265,7 +265,7 @@ def test_each_subscriber_is_named_once_and_gets_what_covers_it(
     made = Router(registry(*agents), agreements, TODAY).plan(AgentId(sender), PERSONAL, standings)
 
     named = [name for _, group in (*made.shares, *made.withheld) for name in group]
-    assert sorted(named) == sorted(a.id for a in agents if PERSONAL in a.subscribe and a.id != sender)
+    assert sorted(named) == sorted(a.id for a in agents if a.may(Role.SUBSCRIBE, Topic(PERSONAL)) and a.id != sender)
     given_views = {name: view for view, group in made.shares for name in group}
     for one in agents:
         if one.id in named:

@@ -8,6 +8,7 @@ from lxml import etree
 
 from agents.parts import make_parts
 from agents.settings import read_settings
+from broker.registry import Role
 from broker.settings import load_zone
 from broker.views import compile_view
 from mappings import NAMESPACE, OutwardMapping, load
@@ -70,7 +71,7 @@ def test_a_school_reads_every_file_that_it_exports_and_no_other(agent: str, firs
 def test_a_school_may_publish_what_its_mappings_make(first_day: Day) -> None:
     for agent in LOADED.registry.agents.values():
         made = {made.object.object_type for made in first_day.made if made.agent == agent.id}
-        assert made <= agent.publish
+        assert made <= {topic.object_type for topic in agent.rights.get(Role.PUBLISH_ADD, ())}
 
 
 @pytest.mark.parametrize(("agent", "agreement"), [("merlin", PLATFORM), ("virtual-school", VIRTUAL_SCHOOL)])
@@ -78,7 +79,8 @@ def test_an_agent_subscribes_to_what_its_agreement_shares(agent: str, agreement:
     record = next(found for found in LOADED.registry.agents.values() if found.id == agent)
 
     assert agreement in LOADED.agreements
-    assert record.subscribe == set(next(a for a in LOADED.agreements if agent in a.recipients).shares)
+    subscribed = {topic.object_type for topic in record.standing[Role.SUBSCRIBE]}
+    assert subscribed == set(next(a for a in LOADED.agreements if agent in a.recipients).shares)
 
 
 def test_the_platforms_agreement_names_nothing_special() -> None:

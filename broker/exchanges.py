@@ -1,0 +1,231 @@
+"""A worker's share of requests: it passes them on, passes their answers back, and ends them; the worker does the rest.
+
+All about one request comes through one intake queue, under its SIF_MsgId: the request, each packet, and the zone's own
+word that it is to end. So each is decided as after those before it, though no worker knows of the others.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from broker.answers import own_msg_id, pass_error, pass_rows, share_packet, zone_answer, zone_error
+from broker.batches import Work, judged_row
+from broker.learners import LearnerIndex
+from broker.letters import Letter
+from broker.pipeline import untouched
+from broker.protocol.envelope import build_message, new_header
+from broker.protocol.errors import NotRegistered, ZoneError
+from broker.protocol.identifiers import AgentId, MsgId
+from broker.protocol.topology import BROKER_LOGIN, DELIVERY, INTAKE, intake_key, requests_key
+from broker.registry import Mode
+from broker.requests import (
+    Cancelled,
+    ForZone,
+    Pending,
+    Question,
+    Reply,
+    RequestState,
+    TimedOut,
+    decide_request,
+    decide_response,
+    ends_request,
+)
+from broker.routing import Router
+from broker.settings import Zone
+from broker.storage import Store
+from broker.transports.contract import Incoming, Outgoing
+from broker.validation import Refusal, refusal
+from broker.zone_status import ZoneIdentity, build_acl, build_zone_status
+
+log = structlog.get_logger(__name__)
+
+CLOSING: Final = "zone.Closing"
+"""Type of the zone's own message that ends a request; only believed of the broker's own login."""
+_EXPLAINED: Final = {
+    16: "nobody answered in time: ask again, or ask for less",
+    17: "the request was removed, since the agent that was to answer it has left the zone: ask again later",
+    18: "the request was cancelled by the agent that made it",
+}
+
+Publish = Callable[[Outgoing, Work], None]
+
+
+def closing(request_id: MsgId, category: int, code: int, *, notify: bool = True, by: AgentId | None = None) -> Outgoing:
+    """Return the message that ends a request, to publish with the broker's login.
+
+    Args:
+        notify: Whether the requester is told.
+        by: Only if this agent made it; None for whoever did.
+    """
+    headers: dict[str, str | int | bool] = {"category": category, "code": code, "notify": notify, "by": by or ""}
+    return Outgoing(INTAKE, intake_key(request_id), b"", request_id, CLOSING, headers, user_id=BROKER_LOGIN)
+
+
+class Exchanges:
+    """The requests that a worker has in hand: as they stand after what it decided and has not yet stored."""
+
+    def __init__(self, store: Store, publish: Publish, now: Callable[[], float]) -> None:
+        self._store, self._publish, self._now = store, publish, now
+        self._known: dict[str, Pending | None] = {}
+
+    def load(self, letters: Sequence[Letter], closings: Sequence[Incoming]) -> None:
+        """Fetch the requests that *letters* and *closings* are about."""
+        wanted = {incoming.message_id for incoming in closings}
+        for letter in letters:
+            if isinstance(letter.content, Question):
+                wanted.add(letter.content.message.header.msg_id)
+            elif isinstance(letter.content, Reply):
+                wanted.add(letter.content.request_id)
+        new = [msg_id for msg_id in wanted if msg_id not in self._known]
+        if new:
+            self._known |= dict.fromkeys(new) | self._store.requests(new)
+
+    def forget(self) -> None:
+        """Forget all: what was decided is stored, or nothing of it counts."""
+        self._known.clear()
+
+    def ask(self, letter: Letter, question: Question, router: Router, zone: Zone, work: Work) -> Refusal | None:
+        """Pass a request on, or answer it in the zone's name; return why it is refused."""
+        try:
+            if not letter.reply_to and not router.registry.is_registered(question.sender):
+                raise NotRegistered(f"agent {question.sender} is not registered: send SIF_Register first")
+            if self._known.get(letter.msg_id) is not None:
+                return Refusal(8, 1, "another request has this SIF_MsgId: give each message a new one")
+            timeout = zone.settings.requests.timeout
+            decided = decide_request(question, router, AgentId(zone.id), self._now(), timeout, letter.reply_to)
+        except ZoneError as error:
+            return refusal(error)
+        if isinstance(decided, ForZone):
+            self._answer(letter, decided.pending, router, zone, work)
+            return None
+        pending = decided.pending
+        body = untouched(question.message, letter.incoming.body)
+        if not body:
+            return Refusal(1, 3, "a request must hold no comments or processing instructions: leave them out")
+        key = delivery_key(pending.responder, router, requests=True)
+        self._deliver(letter, work, key, pending.responder, body, "SIF_Request")
+        self._keep(pending, work)
+        return None
+
+    def answer(
+        self, letter: Letter, reply: Reply, router: Router, index: LearnerIndex, zone: Zone, work: Work
+    ) -> Refusal | None:
+        """Pass a packet back as far as it is shared; return why it is refused, having ended the request if it must."""
+        pending = self._known.get(reply.request_id)
+        try:
+            if not router.registry.is_registered(reply.sender):
+                raise NotRegistered(f"agent {reply.sender} is not registered: send SIF_Register first")
+            timeout = zone.settings.requests.timeout
+            after = decide_response(reply, pending, router.registry, self._now(), timeout).pending
+        except ZoneError as error:
+            if pending is not None and pending.is_open and pending.responder == reply.sender and ends_request(error):
+                text = "the answer was not as it must be, and was refused: tell the administrator of the zone"
+                self._end(pending, (error.category, error.code), text, router, zone, work)
+            return refusal(error)
+        views = ""
+        if reply.error is not None:
+            body = pass_error(reply, after)
+        elif reply.objects is None:
+            body = pass_rows(reply, letter.incoming.body, after)
+        else:
+            shared = share_packet(reply, letter.incoming.body, after, router, index, zone.validator)
+            work.judged += (judged_row(judged, reply.sender) for judged in shared.judged)
+            left_out = sum(shared.left_out.values())
+            after = replace(after, shared=after.shared + shared.shared, left_out=after.left_out + left_out)
+            body, views = shared.body, shared.views
+            if left_out:
+                counts = {str(reason): count for reason, count in shared.left_out.items()}
+                log.info("objects_left_out", request=after.msg_id, packet=reply.packet, counts=counts)
+        key = after.reply_to or delivery_key(after.requester, router, requests=True)
+        self._deliver(letter, work, key, after.requester, body, "SIF_Response", views)
+        self._keep(after, work)
+        return None
+
+    def close(self, incoming: Incoming, router: Router, zone: Zone, work: Work) -> None:
+        """End a request because the zone says so; one that has ended stays as it is."""
+        pending = self._known.get(incoming.message_id)
+        by = str(incoming.headers.get("by", ""))
+        if pending is None or not pending.is_open or (by and by != pending.requester):
+            return
+        error = int(incoming.headers.get("category", 8)), int(incoming.headers.get("code", 17))
+        if error == TimedOut.pair() and pending.due_at > self._now():
+            return  # a packet came meanwhile
+        text = _EXPLAINED.get(error[1], "the request was ended by the zone")
+        self._end(pending, error, text, router, zone, work, notify=bool(incoming.headers.get("notify", True)))
+        if error == Cancelled.pair():
+            self._tell_responder(pending, router, zone, work)
+
+    def _answer(self, letter: Letter, pending: Pending, router: Router, zone: Zone, work: Work) -> None:
+        if pending.object_type == "SIF_ZoneStatus":
+            content = build_zone_status(ZoneIdentity(AgentId(zone.id), zone.settings.name), router.registry)
+        else:
+            content = build_acl(router.registry.agents[pending.requester])
+        body = zone_answer(AgentId(zone.id), pending, content)
+        key = pending.reply_to or delivery_key(pending.requester, router, requests=True)
+        own = own_msg_id(pending)
+        self._deliver(letter, work, key, pending.requester, body, "SIF_Response", msg_id=own)
+        self._keep(replace(pending, state=RequestState.DONE, next_packet=2, shared=1), work)
+
+    def _end(
+        self,
+        pending: Pending,
+        error: tuple[int, int],
+        text: str,
+        router: Router,
+        zone: Zone,
+        work: Work,
+        *,
+        notify: bool = True,
+    ) -> None:
+        self._keep(pending.closed(*error), work)
+        log.info("request_ended", request=pending.msg_id, category=error[0], code=error[1])
+        if not notify:
+            return
+        body = zone_error(AgentId(zone.id), pending, *error, text)
+        key = pending.reply_to or delivery_key(pending.requester, router, requests=True)
+        self._publish(Outgoing(DELIVERY, key, body, own_msg_id(pending), "SIF_Response", user_id=BROKER_LOGIN), work)
+
+    def _tell_responder(self, pending: Pending, router: Router, zone: Zone, work: Work) -> None:
+        """Pass SIF_CancelRequests on to a responder that is pushed to; who pulls is not handed the request any more."""
+        said = router.registry.live.registrations.get(pending.responder)
+        if said is None or said.mode is not Mode.PUSH:
+            return
+        digest = hashlib.sha256(f"{pending.msg_id}/cancelled".encode()).hexdigest()
+        header = new_header(AgentId(zone.id), MsgId(digest[:32].upper()))
+        content = (
+            "<SIF_SystemControlData><SIF_CancelRequests><SIF_NotificationType>None</SIF_NotificationType>"
+            f"<SIF_RequestMsgIds><SIF_RequestMsgId>{pending.msg_id}</SIF_RequestMsgId></SIF_RequestMsgIds>"
+            "</SIF_CancelRequests></SIF_SystemControlData>"
+        )
+        body = build_message("SIF_SystemControl", header, content.encode(), said.version)
+        key = delivery_key(pending.responder, router, requests=True)
+        self._publish(Outgoing(DELIVERY, key, body, header.msg_id, "SIF_SystemControl", user_id=BROKER_LOGIN), work)
+
+    def _deliver(
+        self,
+        letter: Letter,
+        work: Work,
+        key: str,
+        agent: AgentId,
+        body: bytes,
+        kind: str,
+        view: str = "",
+        msg_id: MsgId | None = None,
+    ) -> None:
+        """Publish what *letter* leads to, and write both down."""
+        self._publish(Outgoing(DELIVERY, key, body, msg_id or letter.msg_id, kind, user_id=BROKER_LOGIN), work)
+        digest = hashlib.sha256(body).hexdigest()
+        work.ledger.append(letter.row(self._now(), "accepted", considered=1))
+        work.ledger.append(letter.row(self._now(), "delivered", seq=1, audience=(agent,), view=view, sha256=digest))
+
+    def _keep(self, pending: Pending, work: Work) -> None:
+        self._known[pending.msg_id] = work.requests[pending.msg_id] = pending
+
+
+def delivery_key(agent: AgentId, router: Router, *, requests: bool = False) -> str:
+    """Return the key under which *agent* is delivered to: the gateway keeps requests and responses apart."""
+    record = router.registry.agents.get(agent)
+    return requests_key(agent) if requests and record is not None and record.gateway else agent
