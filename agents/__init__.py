@@ -12,7 +12,8 @@ With Python::
     platform.run()
 """
 
-from agents.carry import Event, Handler
+from agents.answers import Provider
+from agents.carry import Answer, AnswerHandler, Event, Handler
 from agents.runtime import Limits, NotFinished
 from agents.sdk import Agent
 from agents.store import AlreadyRunning
@@ -20,9 +21,12 @@ from agents.store import AlreadyRunning
 __all__ = [
     # an agent
     "Agent",
+    "Answer",
+    "AnswerHandler",
     "Event",
     "Handler",
     "Limits",
+    "Provider",
     # errors
     "AlreadyRunning",
     "NotFinished",

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +26,7 @@ from agents.show import learners_table, objects_json, status, status_tables
 from agents.store import DATABASE, Store
 from broker.protocol.envelope import build_system_control, new_header
 from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.identifiers import parse_agent_id
 from broker.protocol.topology import CONTROL, CONTROL_QUEUE, agent_queue
 from broker.transports.contract import Outgoing, TransportLost
 from schemas import load
@@ -64,6 +66,26 @@ def run(
         agent.run(once=once, limits=limits, progress=progress)
         if once and not agent.all_read():
             raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: sifzone agent url gw-mis --zone my-zone · sifzone agent url merlin")
+def url(
+    agent: Annotated[str, typer.Argument(help="The agent's id, as in zone.toml.")],
+    zone: Annotated[
+        Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
+    ] = Path(),
+) -> None:
+    """Print the address under which an agent reaches the zone, with its secret: whoever has it, is the agent."""
+    with _explained():
+        file = zone / "state" / "credentials" / f"{parse_agent_id(agent)}.toml"
+        try:
+            typer.echo(tomllib.loads(file.read_text(encoding="utf-8"))["url"])
+        except FileNotFoundError as error:
+            raise ConfigurationError(
+                f"{file} is not there: name an agent of zone.toml, and start the zone with 'sifzone up' first"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, OSError) as error:
+            raise ConfigurationError(f"{file} cannot be read: start the zone again, which writes it") from error
 
 
 @app.command("status", epilog="Examples: sifzone agent status agents/mis-8209901.toml --problems 100")

@@ -1,6 +1,6 @@
-"""Runs one agent: a thread that reads sources and writes the target, and the loop that carries messages; stops cleanly.
+"""Runs one agent: threads that read sources and that answer requests, the loop that carries messages; stops cleanly.
 
-The two meet only in the agent's database.
+They meet only in the agent's database.
 """
 
 import signal
@@ -18,7 +18,8 @@ from typing import Final
 import structlog
 from watchfiles import watch
 
-from agents.carry import Carrier, Handler
+from agents.answers import Answering, Provider
+from agents.carry import AnswerHandler, Carrier, Exchanging, Handler
 from agents.connectors.contract import TargetError, Written
 from agents.inbox import Inbox, KeptObjects
 from agents.parts import Parts
@@ -59,9 +60,24 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """What an agent has been given in Python, by object.
+
+    Attributes:
+        events: Called with each event.
+        providers: Called with the query of each request.
+        answers: Called with each packet that answers a request of the agent's own.
+    """
+
+    events: Mapping[str, tuple[Handler, ...]] = field(default_factory=dict)
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    answers: Mapping[str, tuple[AnswerHandler, ...]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Work:
-    """What the working thread tells the carrying loop."""
+    """What the working threads tell the carrying loop."""
 
     scanned: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
@@ -75,7 +91,7 @@ class Runtime:
         settings: AgentSettings,
         parts: Parts,
         store: Store,
-        handlers: Mapping[str, tuple[Handler, ...]] | None = None,
+        functions: Functions | None = None,
         progress: Progress = lambda _path, _records: None,
     ) -> None:
         self._settings, self._parts, self._store = settings, parts, store
@@ -84,7 +100,10 @@ class Runtime:
         self.spool = Spool(store, settings.id, schema)
         self._inbox = Inbox(store, schema)
         self._scanner = Scanner(settings, parts, store, self.spool, self._stop, progress)
-        self._carrier = Carrier(settings, store, self.spool, self._inbox, handlers or {})
+        functions = functions or Functions()
+        self._answering = Answering(settings.id, self.spool, schema, functions.providers, self._stop)
+        exchanging = Exchanging(tuple(functions.providers), functions.answers, self._answering.wake)
+        self._carrier = Carrier(settings, store, self.spool, self._inbox, functions.events, exchanging)
         self._written = -1
         self._write_at = 0.0
 
@@ -99,19 +118,13 @@ class Runtime:
             ConfigurationError: The zone refuses the login, or there is no such virtual host.
         """
         work = _Work()
-        thread = _thread(self._work, work)
-        with _stopped_by_signals(self.stop), connect() as transport:
-            thread.start()
-            try:
-                prune_at = 0.0
-                while not self._stop.is_set() and work.error is None:
-                    self._carrier.turn(transport, _WAIT)
-                    if time.monotonic() >= prune_at:
-                        self._store.prune(self._settings.inbox_keep)
-                        prune_at = time.monotonic() + _PRUNE_EVERY
-            finally:
-                self._stop.set()
-                thread.join()
+        with _stopped_by_signals(self.stop), connect() as transport, self._running(self._work, work):
+            prune_at = 0.0
+            while not self._stop.is_set() and work.error is None:
+                self._carrier.turn(transport, _WAIT)
+                if time.monotonic() >= prune_at:
+                    self._store.prune(self._settings.inbox_keep)
+                    prune_at = time.monotonic() + _PRUNE_EVERY
         if work.error is not None:
             raise work.error
         self._write_target()
@@ -125,26 +138,40 @@ class Runtime:
             ConfigurationError: See :meth:`run`.
         """
         work = _Work()
-        thread = _thread(self._scan_all, work)
-        with _stopped_by_signals(self.stop), connect() as transport:
-            thread.start()
-            try:
-                self._carry_all(transport, work, limits)
-            finally:
-                self._stop.set()
-                thread.join()
+        with _stopped_by_signals(self.stop), connect() as transport, self._running(self._scan_all, work):
+            self._carry_all(transport, work, limits)
         if work.error is not None:
             raise work.error
         self._write_target()
 
+    @contextmanager
+    def _running(self, task: Callable[[_Work], None], work: _Work) -> Iterator[None]:
+        """Run *task* and the answering beside what is inside; both have ended afterwards."""
+        threads = [_thread(task, work, "sources"), _thread(self._answer, work, "answers")]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _answer(self, work: _Work) -> None:
+        try:
+            self._answering.work()
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            work.error = error
+
     def _carry_all(self, transport: Transport, work: _Work, limits: Limits) -> None:
         progress = quiet = time.monotonic()
+        steps = 0
         while not self._stop.is_set() and work.error is None:
             received = self._carrier.received
             happened = self._carrier.turn(transport, _WAIT)
             present = time.monotonic()
-            if (happened and self._carrier.registered) or not work.scanned.is_set():
-                progress = present
+            if (happened and self._carrier.registered) or not work.scanned.is_set() or self._answering.steps != steps:
+                progress, steps = present, self._answering.steps
             if self._carrier.received != received or not (work.scanned.is_set() and self._carrier.is_done()):
                 quiet = present
             if self._carrier.registered and present - quiet >= limits.idle.total_seconds():
@@ -240,9 +267,9 @@ class Runtime:
         log.info("target_written", counts=dict(written.counts), left_out=dict(written.left_out))
 
 
-def _thread(task: Callable[[_Work], None], work: _Work) -> threading.Thread:
+def _thread(task: Callable[[_Work], None], work: _Work, name: str) -> threading.Thread:
     """Return a thread that logs with the same bound facts as this one."""
-    return threading.Thread(target=copy_context().run, args=(task, work), name="sources", daemon=True)
+    return threading.Thread(target=copy_context().run, args=(task, work), name=name, daemon=True)
 
 
 def _unfinished(agent: str, registered: bool, waiting: int) -> str:
@@ -272,4 +299,4 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-__all__ = ["DEFAULT_LIMITS", "Connect", "Limits", "NotFinished", "Runtime"]
+__all__ = ["DEFAULT_LIMITS", "Connect", "Functions", "Limits", "NotFinished", "Runtime"]

@@ -1,6 +1,6 @@
 """The SDK: an agent as an object with handlers; what runs it is the runtime's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -9,23 +9,28 @@ import structlog
 from lxml import etree
 from pydantic import ValidationError
 
-from agents.carry import Event, Handler
+from agents.answers import Provider
+from agents.carry import Answer, AnswerHandler, Event, Handler
 from agents.files import FileLedger
 from agents.inbox import Failed, Inbox, KeptObjects
 from agents.parts import make_parts
-from agents.runtime import DEFAULT_LIMITS, Connect, Limits, Runtime
+from agents.runtime import DEFAULT_LIMITS, Connect, Functions, Limits, Runtime
 from agents.scan import Progress
 from agents.settings import AgentSettings, explain, read_settings, zone_url
 from agents.spool import Refused, Spool
 from agents.store import Store
 from broker.protocol.envelope import Action, local_name
 from broker.protocol.errors import ConfigurationError, UnknownObject
-from broker.protocol.identifiers import MsgId
+from broker.protocol.exchanges import SMALLEST_BUFFER, USUAL_BUFFER
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId
+from broker.protocol.query import parse_where
 from broker.transports import AmqpSettings, AmqpTransport
 from broker.transports.contract import Transport
 from schemas import SchemaSet, load
 
 _SOURCE: Final = "sdk"
+_OF_THE_ZONE: Final = ("SIF_ZoneStatus", "SIF_AgentACL")
+"""Objects that the zone itself provides."""
 
 
 def _silent(_path: Path, _records: int) -> None:
@@ -41,6 +46,14 @@ class Agent:
 
         @platform.on("LearnerPersonal")
         def save(event: Event) -> None: ...
+
+        @platform.provide("SchoolGroup")
+        def groups(query: Query) -> Iterator[etree._Element]: ...
+
+        platform.request("LearnerPersonal", where=["LocalId = 000412"])
+
+        @platform.answer("LearnerPersonal")
+        def found(answer: Answer) -> None: ...
 
         platform.run()
     """
@@ -58,6 +71,8 @@ class Agent:
         self.settings = settings
         self._connect = connect or (lambda: connect_amqp(settings))
         self._handlers: dict[str, list[Handler]] = {}
+        self._providers: dict[str, Provider] = {}
+        self._answer_handlers: dict[str, list[AnswerHandler]] = {}
         self._schema: SchemaSet = load()
         self._parts = make_parts(settings)
         self._store = Store(settings.state_folder)
@@ -85,6 +100,84 @@ class Agent:
 
         def add(handler: Handler) -> Handler:
             self._handlers.setdefault(object_type, []).append(handler)
+            return handler
+
+        return add
+
+    def provide(self, object_type: str) -> Callable[[Provider], Provider]:
+        """Answer each request for *object_type* with the objects that the decorated function yields.
+
+        It is called with the query, in a thread of its own, for one request after the other. It may yield more than
+        the query asks for; what does not match is left out, and the rest cut to the elements asked for. It should
+        yield, not collect: then an answer of any size takes the memory of one packet. When it raises, the answer ends
+        with an error; when the agent is stopped or killed in the midst of it, it is called again at the next start.
+
+        The agent tells the zone at each start that it provides the object; a refusal of that is logged.
+
+        Raises:
+            UnknownObject: The zone has no such object.
+            ConfigurationError: Another function provides it already.
+        """
+        self._check(object_type)
+
+        def add(provider: Provider) -> Provider:
+            if object_type in self._providers:
+                raise ConfigurationError(f"two functions provide {object_type}: let one of them yield all")
+            self._providers[object_type] = provider
+            return provider
+
+        return add
+
+    def request(
+        self,
+        object_type: str,
+        *,
+        where: Sequence[str] = (),
+        elements: Sequence[str] = (),
+        to: str | None = None,
+        context: str = DEFAULT_CONTEXT,
+        max_buffer: int = USUAL_BUFFER,
+    ) -> MsgId:
+        """Put a request into the spool; it is there to stay on return, and is sent while the agent runs.
+
+        Args:
+            object_type: What is asked for.
+            where: Conditions that must all be met, each ``PATH OP VALUE``: ``LocalId = 000412``. In one of them
+                several may be joined by ``or``.
+            elements: Paths of the elements asked for; none for the whole object.
+            to: The agent to ask; whoever provides the object when left out.
+            max_buffer: Bytes of the largest packet to be sent.
+
+        Returns:
+            The request's id, which each :class:`Answer` to it has.
+
+        Raises:
+            UnknownObject: The zone has no such object.
+            QueryNotSupported: A condition or path cannot be read.
+            ConfigurationError: The buffer is too small for an answer.
+        """
+        if object_type not in _OF_THE_ZONE:
+            self._check(object_type)
+        if max_buffer < SMALLEST_BUFFER:
+            raise ConfigurationError(f"max_buffer: nobody answers in less than {SMALLEST_BUFFER} bytes: ask for more")
+        query = parse_where(object_type, where, elements)
+        with self._store.transaction() as db:
+            return self._spool.ask(db, query, AgentId(to) if to else None, Context(context), max_buffer)
+
+    def answer(self, object_type: str) -> Callable[[AnswerHandler], AnswerHandler]:
+        """Call the decorated function with each packet that answers a request of this agent's for *object_type*.
+
+        Also with the error that ends it. As with :meth:`on`, once for each packet, and what raises is kept as failed.
+        What an agent receives as an answer is not kept among the objects it has received by events.
+
+        Raises:
+            UnknownObject: The zone has no such object.
+        """
+        if object_type not in _OF_THE_ZONE:
+            self._check(object_type)
+
+        def add(handler: AnswerHandler) -> AnswerHandler:
+            self._answer_handlers.setdefault(object_type, []).append(handler)
             return handler
 
         return add
@@ -118,8 +211,12 @@ class Agent:
             ConfigurationError: The zone refuses the login.
         """
         self._store.hold()
-        handlers = {name: tuple(found) for name, found in self._handlers.items()}
-        self._runtime = Runtime(self.settings, self._parts, self._store, handlers, progress)
+        functions = Functions(
+            {name: tuple(found) for name, found in self._handlers.items()},
+            dict(self._providers),
+            {name: tuple(found) for name, found in self._answer_handlers.items()},
+        )
+        self._runtime = Runtime(self.settings, self._parts, self._store, functions, progress)
         with structlog.contextvars.bound_contextvars(agent=self.settings.id):
             if once:
                 self._runtime.run_once(self._connect, limits)
@@ -186,4 +283,4 @@ def _amqp_settings(settings: AgentSettings) -> AmqpSettings:
         raise ConfigurationError(explain(str(settings.file), error, AmqpSettings)) from None
 
 
-__all__ = ["Agent", "Event", "connect_amqp"]
+__all__ = ["Agent", "Answer", "Event", "connect_amqp"]

@@ -13,26 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from broker.protocol.durations import Duration
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId, parse_agent_id
 
 URL_VARIABLE: Final = "SIFZONE_URL"
 _MAX_BYTES: Final = 1_000_000
-_DURATION: Final = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
-
-
-def _duration(value: object) -> object:
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        if isinstance(value, timedelta):
-            return value
-        raise ValueError('write a number and s, m, h or d in quotes, for example "15m"')
-    try:
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    except OverflowError as error:
-        raise ValueError("that is too long: write at most a few years") from error
 
 
 def _percent(value: object) -> object:
@@ -48,7 +35,6 @@ def _id(value: object) -> object:
     return parse_agent_id(value) if isinstance(value, str) else value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Percent = Annotated[float, BeforeValidator(_percent)]
 
 

@@ -12,8 +12,9 @@ from agents.files import FileLedger
 from agents.inbox import Inbox, KeptObjects
 from agents.spool import Spool
 from agents.store import Store
-from broker.protocol.envelope import NAMESPACE, local_name
+from broker.protocol.envelope import NAMESPACE
 from broker.protocol.identifiers import AgentId
+from broker.protocol.plain import plain_values
 from mappings import Objects
 from schemas import SchemaSet
 
@@ -111,7 +112,7 @@ def objects_json(objects: Objects, schema: SchemaSet) -> Iterator[str]:
     """Yield every object as a line of JSON: ``@name`` for attributes, a list where there are several of an element."""
     for object_type in schema.objects:
         for element in objects.all(object_type):
-            yield json.dumps({"object": object_type, "content": _plain(element)}, ensure_ascii=False)
+            yield json.dumps({"object": object_type, "content": plain_values(element)}, ensure_ascii=False)
 
 
 def _learner(
@@ -147,24 +148,6 @@ def _by_learner(objects: Objects, object_type: str) -> dict[str, list[etree._Ele
     for element in objects.all(object_type):
         found.setdefault(element.get("LearnerPersonalRefId", ""), []).append(element)
     return found
-
-
-def _plain(element: etree._Element) -> Any:
-    values: dict[str, Any] = {f"@{etree.QName(name).localname}": value for name, value in element.attrib.items()}
-    for child in element.iterchildren("*"):
-        name, value = local_name(child), _plain(child)
-        if name not in values:
-            values[name] = value
-        elif isinstance(values[name], list):
-            values[name].append(value)
-        else:
-            values[name] = [values[name], value]
-    text = (element.text or "").strip()
-    if not values:
-        return text
-    if text:
-        values["#text"] = text
-    return values
 
 
 def _table(title: str, headings: tuple[str, ...], rows: list[list[Any]]) -> Table:

@@ -1,11 +1,12 @@
-"""The agent's way out: what was published of each object, and events that the zone has not confirmed yet.
+"""The agent's way out: what was published of each object, and messages that the zone has not confirmed yet.
 
-Both are written in one transaction, so that a crash at any point loses no event and makes none twice.
+Both are written in one transaction, so that a crash at any point loses no event and makes none twice. The packets of
+an answer are written as they are made, and go out from the moment that the last of them is there.
 """
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -25,10 +26,15 @@ from agents.diff import (
 from agents.store import Store, now
 from broker.protocol.documents import parse_document
 from broker.protocol.envelope import Ack, Action, build_event, local_name, new_header
-from broker.protocol.identifiers import AgentId, MsgId
+from broker.protocol.exchanges import USUAL_BUFFER, build_request
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId
+from broker.protocol.query import Query
 from schemas import SchemaSet
 
+REQUEST: Final = "Request"
+PACKET: Final = "Response"
 _PAGE: Final = 500
+_PAGE_BYTES: Final = 8 * 1024 * 1024
 _LONGEST_KEY: Final = 128
 """Longer routing keys are hashed: AMQP carries 255 bytes."""
 
@@ -43,7 +49,12 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """An event that waits for the zone's confirm."""
+    """A message that waits for the zone's confirm.
+
+    Attributes:
+        action: Of an event what it says has happened; REQUEST or PACKET of the others.
+        ref_id: Of an event its object's; of a packet the request's id; empty for a request.
+    """
 
     seq: int
     msg_id: str
@@ -51,12 +62,22 @@ class Spooled:
     action: str
     ref_id: str
     routing_key: str
-    body: bytes
+    body: bytes = field(repr=False)
+    kind: str = "SIF_Event"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that waits for this agent's answer."""
+
+    msg_id: MsgId
+    object_type: str
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event that the zone refused."""
+    """An event, a request or a packet that the zone refused."""
 
     object_type: str
     action: str
@@ -196,24 +217,103 @@ class Spool:
             return None
         return self.spool(db, Action.DELETE, parse_document(gone.key_xml), gone.ref_id, gone.routing_key)
 
-    def waiting(self, after: int, limit: int = _PAGE) -> list[Spooled]:
-        """Return spooled events with a number above *after*, oldest first."""
+    def ask(
+        self,
+        db: sqlite3.Connection,
+        query: Query,
+        to: AgentId | None = None,
+        context: Context = DEFAULT_CONTEXT,
+        max_buffer: int = USUAL_BUFFER,
+    ) -> MsgId:
+        """Put a SIF_Request into the outbox and return its message id, which its answers name."""
+        header = new_header(self._agent)._replace(destination_id=to, contexts=(context,))
+        body = (
+            build_request(header, query) if max_buffer is None else build_request(header, query, max_buffer=max_buffer)
+        )
+        db.execute(
+            "INSERT INTO outbox (msg_id, object_type, action, ref_id, routing_key, body, kind) "
+            "VALUES (?, ?, ?, '', ?, ?, 'SIF_Request')",
+            (header.msg_id, query.object_type, REQUEST, header.msg_id, body),
+        )
+        return header.msg_id
+
+    def object_asked_for(self, request_id: str) -> str:
+        """Return the object that a request of this agent's was for; empty when it made none of this id."""
         rows = self._store.query(
-            "SELECT seq, msg_id, object_type, action, ref_id, routing_key, body FROM outbox "
-            "WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
+            "SELECT object_type FROM sent WHERE msg_id = ? AND action = ? UNION ALL "
+            "SELECT object_type FROM outbox WHERE msg_id = ? AND action = ?",
+            (request_id, REQUEST, request_id, REQUEST),
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def take_request(self, db: sqlite3.Connection, asked: Asked) -> None:
+        """Note a request, so that it is answered whatever happens from now on."""
+        db.execute(
+            "INSERT OR IGNORE INTO asked (msg_id, object_type, body) VALUES (?, ?, ?)",
+            (asked.msg_id, asked.object_type, asked.body),
+        )
+
+    def next_asked(self) -> Asked | None:
+        """Return the request that has waited longest for its answer; None when there is none."""
+        rows = self._store.query("SELECT msg_id, object_type, body FROM asked ORDER BY seq LIMIT 1")
+        return Asked(*rows[0]) if rows else None
+
+    def count_asked(self) -> int:
+        """Return how many requests wait for their answer to be made."""
+        return int(self._store.query("SELECT count(*) FROM asked")[0][0])
+
+    def begin_answer(self, request_id: MsgId) -> None:
+        """Forget the packets that an end in the midst of this answer has left; none of them was sent."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM packets WHERE request_id = ?", (request_id,))
+
+    def put_packet(self, request_id: MsgId, number: int, msg_id: MsgId, body: bytes) -> None:
+        """Keep a packet of an answer that is being made; durable on return."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO packets (msg_id, request_id, number, body) VALUES (?, ?, ?, ?)",
+                (msg_id, request_id, number, body),
+            )
+
+    def end_answer(self, asked: Asked) -> None:
+        """Let all packets of an answer go out, and the request be done with, in one transaction."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO outbox (msg_id, object_type, action, ref_id, routing_key, body, kind) "
+                "SELECT msg_id, ?, ?, request_id, request_id, x'', 'SIF_Response' FROM packets "
+                "WHERE request_id = ? ORDER BY number",
+                (asked.object_type, PACKET, asked.msg_id),
+            )
+            db.execute("DELETE FROM asked WHERE msg_id = ?", (asked.msg_id,))
+
+    def waiting(self, after: int, limit: int = _PAGE, max_bytes: int = _PAGE_BYTES) -> list[Spooled]:
+        """Return spooled messages with a number above *after*, oldest first.
+
+        No more are returned once they have *max_bytes* together, but always one if there is any.
+        """
+        rows = self._store.query(
+            "SELECT o.seq, o.msg_id, o.object_type, o.action, o.ref_id, o.routing_key, coalesce(p.body, o.body), kind "
+            "FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM ("
+            "SELECT o.seq, coalesce(length(p.body), length(o.body)) AS size FROM outbox o "
+            "LEFT JOIN packets p ON p.msg_id = o.msg_id WHERE o.seq > ? ORDER BY o.seq LIMIT ?)) page "
+            "JOIN outbox o ON o.seq = page.seq LEFT JOIN packets p ON p.msg_id = o.msg_id "
+            "WHERE page.before < ? ORDER BY o.seq",
+            (after, limit, max_bytes),
         )
         return [Spooled(*row) for row in rows]
 
     def count(self) -> int:
-        """Return how many events wait for a confirm."""
+        """Return how many messages wait for a confirm."""
         return int(self._store.query("SELECT count(*) FROM outbox")[0][0])
 
     def confirmed(self, events: Sequence[Spooled]) -> None:
-        """Drop events that the zone has; durable on return."""
+        """Drop messages that the zone has; durable on return."""
         at = now()
         with self._store.transaction() as db:
             db.executemany("DELETE FROM outbox WHERE seq = ?", [(event.seq,) for event in events])
+            packets = [(event.msg_id,) for event in events if event.action == PACKET]
+            if packets:
+                db.executemany("DELETE FROM packets WHERE msg_id = ?", packets)
             db.executemany(
                 "INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)",
                 [(event.msg_id, event.object_type, event.action, event.ref_id, at) for event in events],
@@ -223,27 +323,33 @@ class Spool:
         """Return how many different messages the zone has taken of each object, as far back as their ids are kept."""
         return dict(self._store.query("SELECT object_type, count(*) FROM sent GROUP BY object_type"))
 
-    def refused(self, db: sqlite3.Connection, ack: Ack) -> bool:
-        """Note that the zone refused an event, so that its object is sent whole once it changes; False if not ours."""
+    def refused(self, db: sqlite3.Connection, ack: Ack) -> str:
+        """Note that the zone refused a message; return its action, empty when it is none of this agent's.
+
+        The object of an event is sent whole once it changes; of an answer no further packets are sent.
+        """
         row = db.execute(
             "SELECT object_type, action, ref_id FROM sent WHERE msg_id = ? UNION ALL "
             "SELECT object_type, action, ref_id FROM outbox WHERE msg_id = ?",
             (ack.original_msg_id, ack.original_msg_id),
         ).fetchone()
         if row is None:
-            return False
-        object_type, action, ref_id = row
+            return ""
+        object_type, action, ref_id = (str(value) for value in row)
         db.execute(
             "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (ack.original_msg_id, object_type, action, ref_id, ack.category, ack.code, ack.description, now()),
         )
-        if action != Action.DELETE:
+        if action == PACKET:
+            db.execute("DELETE FROM outbox WHERE routing_key = ? AND action = ?", (ref_id, PACKET))
+            db.execute("DELETE FROM packets WHERE request_id = ?", (ref_id,))
+        if action in (Action.ADD, Action.CHANGE):
             # An object whose Add was refused stays an Add, whatever Changes of it are refused after that.
             db.execute(
                 "UPDATE sync SET resend = ? WHERE object_type = ? AND ref_id = ? AND resend <> 'Add'",
                 (action, object_type, ref_id),
             )
-        return True
+        return action
 
     def refusals(self) -> list[Refused]:
         """Return what the zone refused, oldest first."""
@@ -280,4 +386,4 @@ class Spool:
         return found is not None
 
 
-__all__ = ["Refused", "Seen", "Spool", "Spooled", "Vanished"]
+__all__ = ["PACKET", "REQUEST", "Asked", "Refused", "Seen", "Spool", "Spooled", "Vanished"]

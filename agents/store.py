@@ -19,14 +19,14 @@ from broker.protocol.errors import ConfigurationError, ZoneError
 DATABASE: Final = "agent.db"
 LOCK: Final = "agent.lock"
 _BUSY_SECONDS: Final = 30.0
-_VERSION: Final = 1
+_VERSION: Final = 2
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- spool: events decided and not yet confirmed by the zone
+-- spool: messages decided and not yet confirmed by the zone; of a packet, the body is in its own table
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE, object_type TEXT NOT NULL, action TEXT NOT NULL,
-    ref_id TEXT NOT NULL, routing_key TEXT NOT NULL, body BLOB NOT NULL);
+    ref_id TEXT NOT NULL, routing_key TEXT NOT NULL, body BLOB NOT NULL, kind TEXT NOT NULL DEFAULT 'SIF_Event');
 -- ids of events that the zone has, so that a later refusal finds its object
 CREATE TABLE sent (
     msg_id TEXT PRIMARY KEY, object_type TEXT NOT NULL, action TEXT NOT NULL, ref_id TEXT NOT NULL, at TEXT NOT NULL
@@ -64,7 +64,16 @@ CREATE TABLE failed (
     at TEXT NOT NULL);
 """
 
-
+_EXCHANGES: Final = """
+-- requests taken and not yet answered whole, and the packets of their answers, also of those that are being made
+CREATE TABLE asked (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE, object_type TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE packets (
+    id INTEGER PRIMARY KEY, msg_id TEXT NOT NULL UNIQUE, request_id TEXT NOT NULL, number INTEGER NOT NULL,
+    body BLOB NOT NULL);
+CREATE UNIQUE INDEX packets_number ON packets (request_id, number);
+"""
+_FROM_1: Final = "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'SIF_Event'"
 _SEEN: Final = """
 CREATE TEMP TABLE seen (object_type TEXT, ref_id TEXT, whole BLOB, PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID
 """
@@ -175,10 +184,10 @@ class Store:
     def _prepare(self, had_key: bool) -> None:
         with self.transaction() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    db.execute(statement)
+            if version < _VERSION:
+                _make_tables(db, version)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
+            if version == 0:
                 db.execute("INSERT INTO meta VALUES ('key', ?)", (self.keys.mark,))
                 return
         if version > _VERSION:
@@ -195,6 +204,13 @@ class Store:
 def now() -> str:
     """Return the time, UTC in whole seconds, as the database has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _make_tables(db: sqlite3.Connection, version: int) -> None:
+    """Bring a database of an earlier *version*, 0 for an empty one, up to this one."""
+    statements = _TABLES.split(";\n") if version == 0 else [_FROM_1]
+    for statement in (*statements, *_EXCHANGES.split(";\n")):
+        db.execute(statement)
 
 
 def _make_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from broker.pipeline import (
     untouched,
 )
 from broker.protocol.envelope import Action, EventObject, build_message, local_name, new_header
+from broker.protocol.errors import NotValid, UnknownObject
 from broker.protocol.identifiers import AgentId, MsgId
 from broker.quality import Judged, KnownFacts, judged
 from broker.requests import Pending, Reply
@@ -67,7 +68,11 @@ def share_packet(
     whole = True
     for event in objects_of(reply):
         about = about_learner(event) or ""
-        findings = validator.check(event, edition, KnownFacts(router.today, index, about))
+        try:
+            findings = validator.check(event, edition, KnownFacts(router.today, index, about))
+        except UnknownObject:  # it is in another namespace
+            left_out[Reason.NOT_VALID] += 1
+            continue
         if any(finding.severity == "refuse" for finding in findings):
             known = index.learners.get(about)
             faulty.append(judged(event, findings, reply.sender, known, router.registry, index.schools))
@@ -105,10 +110,16 @@ def pass_error(reply: Reply, pending: Pending) -> bytes:
     return _packet(reply, pending, _error(category, code, text[:_ERROR_LENGTH]))
 
 
-def pass_rows(reply: Reply, body: bytes, pending: Pending) -> bytes:
-    """Return a response with rows as it came: see :func:`broker.requests.decide_request` for when there are any."""
+def pass_rows(reply: Reply, body: bytes) -> bytes:
+    """Return a response with rows as it came: see :func:`broker.requests.decide_request` for when there are any.
+
+    Raises:
+        NotValid: There is something in it that does not leave the zone.
+    """
     rows = untouched(reply.message, body)
-    return rows or _packet(reply, pending, _error(8, 1, "the rows came with comments or processing instructions"))
+    if not rows:
+        raise NotValid("rows must come without comments and processing instructions: leave them out")
+    return rows
 
 
 def zone_answer(zone: AgentId, pending: Pending, content: bytes) -> bytes:

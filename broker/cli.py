@@ -30,8 +30,10 @@ from broker.schema_cli import app as schema_app
 from broker.settings import Zone, load_zone
 from broker.storage import QuarantineEntry, QuarantineState, Store, open_store
 from broker.storage.encoding import sentence
-from broker.supervisor import RunningZone, read_url
+from broker.supervisor import RunningZone, gateway_url, read_url
 from broker.transports.amqp import AmqpSettings, AmqpTransport
+from broker.zone_cli import app as zone_app
+from broker.zone_cli import doctor
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,8 @@ held = typer.Typer(
 )
 app.add_typer(held, name="quarantine")
 app.add_typer(schema_app, name="schema")
+app.add_typer(zone_app, name="zone")
+app.command(epilog="Examples:  sifzone doctor   ·   sifzone doctor --zone my-zone --json")(doctor)
 app.command(
     epilog="Examples:  sifzone quality   ·   sifzone quality --school 8209901 --records   ·   "
     "sifzone quality --html quality.html"
@@ -67,22 +71,35 @@ ZoneFolder = Annotated[
 EntryId = Annotated[str, typer.Argument(help="Id of the message in quarantine, or enough of its beginning.")]
 
 
-@app.command(epilog="Examples:  sifzone up   ·   sifzone up --zone my-zone --workers 2 --agents")
+@app.command(
+    epilog="Examples:  sifzone up   ·   sifzone up --zone my-zone --workers 2 --agents   ·   "
+    "sifzone up --gateway-port 8460"
+)
 def up(
     zone: ZoneFolder = Path(),
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     agents: Annotated[bool, typer.Option("--agents", help="Also run the agents set up in the folder agents/.")] = False,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the gateway (SIF over HTTP); 0 for any, else as zone.toml."),
+    ] = None,
 ) -> None:
     """Run the zone until Ctrl-C: RabbitMQ (a private node, unless zone.toml names one), logins, rights, workers."""
     configure_logging()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a service manager stops us: in order, like Ctrl-C
-    with RunningZone(load_zone(zone), workers, agents=agents) as running:
+    with RunningZone(load_zone(zone), workers, agents=agents, gateway_port=gateway_port) as running:
         with suppress(KeyboardInterrupt):
             console.print(
                 f"Zone {running.zone.id} is up with {len(running.worker_pids)} worker(s). Agents find their logins in "
                 f"{running.zone.state / 'credentials'}. Stop it with Ctrl-C.",
                 soft_wrap=True,
             )
+            if running.gateway_port is not None:
+                console.print(
+                    f"SIF agents reach the gateway at {gateway_url(running.zone, running.gateway_port)}; the address "
+                    "of each, with its secret:  sifzone agent url ID",
+                    soft_wrap=True,
+                )
             while True:
                 running.check()
                 time.sleep(1)

@@ -167,7 +167,7 @@ class Desk:
     """
 
     zone: ZoneIdentity
-    channel: Channel = Channel()
+    channel: Channel = field(default_factory=Channel)
     over_http: bool = False
     secure: bool = False
     policy: Policy = field(default_factory=Policy)
@@ -251,7 +251,7 @@ def _done(message: Message, data: bytes = b"") -> Ack:
 # -- SIF_Register, SIF_Unregister -------------------------------------------------------------------------------------
 
 
-def _register(message: Message, agent: AgentRecord, registry: Registry, desk: Desk) -> Answer:
+def _register(message: Message, agent: AgentRecord, _registry: Registry, desk: Desk) -> Answer:
     said = message.payload
     versions = tuple((item.text or "").strip() for item in said.iterfind(_NS + "SIF_Version"))
     if not any(covers(item, version) for item in versions for version in SUPPORTED_VERSIONS):
@@ -294,7 +294,7 @@ _APPLICATION: Final = ("SIF_Vendor", "SIF_Product", "SIF_Version")
 def _check_push(agent: AgentId, kind: str, url: str, desk: Desk) -> None:
     if not desk.over_http:
         raise ProtocolNotSupported("over AMQP an agent reads its own queue: register with SIF_Mode Pull")
-    if kind not in ("HTTP", "HTTPS") or urlsplit(url).scheme != kind.lower() or not urlsplit(url).hostname:
+    if kind not in ("HTTP", "HTTPS") or not _is_address(url, kind.lower()):
         raise ProtocolNotSupported(
             "to be pushed to, name SIF_Protocol with Type HTTP or HTTPS and an http:// or https:// SIF_URL of that kind"
         )
@@ -303,6 +303,14 @@ def _check_push(agent: AgentId, kind: str, url: str, desk: Desk) -> None:
     refused = desk.policy.may_push_to(agent, url)
     if refused:
         raise ProtocolNotSupported(refused)
+
+
+def _is_address(url: str, scheme: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == scheme and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no host or no port that there can be
+        return False
 
 
 def _push_channel(url: str) -> Channel:
@@ -393,9 +401,9 @@ def _removed(role: Role) -> "_Handler":
         given_up = _topics(message.payload).keys()
         before = registry.live.provisions.get(agent.id, NO_PROVISION)
         topics = {**before.topics, role: before.topics.get(role, frozenset()) - given_up}
-        said = Provision(
-            MappingProxyType(topics), before.extended - given_up if role is Role.PROVIDE else before.extended
-        )
+        answered = topics.get(Role.PROVIDE, frozenset()) | topics.get(Role.RESPOND, frozenset())
+        kept = {one: found for one, found in topics.items() if found}
+        said = Provision(MappingProxyType(kept), before.extended & answered)
         return Answer(_done(message), "", (Provisioned(agent.id, said),) if said != before else ())
 
     return handle

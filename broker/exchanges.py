@@ -22,6 +22,7 @@ from broker.protocol.identifiers import AgentId, MsgId
 from broker.protocol.topology import BROKER_LOGIN, DELIVERY, INTAKE, intake_key, requests_key
 from broker.registry import Mode
 from broker.requests import (
+    BufferTooSmall,
     Cancelled,
     ForZone,
     Pending,
@@ -90,7 +91,9 @@ class Exchanges:
     def ask(self, letter: Letter, question: Question, router: Router, zone: Zone, work: Work) -> Refusal | None:
         """Pass a request on, or answer it in the zone's name; return why it is refused."""
         try:
-            if not letter.reply_to and not router.registry.is_registered(question.sender):
+            registry = router.registry
+            known = question.sender in registry.agents if letter.reply_to else registry.is_registered(question.sender)
+            if not known:
                 raise NotRegistered(f"agent {question.sender} is not registered: send SIF_Register first")
             if self._known.get(letter.msg_id) is not None:
                 return Refusal(8, 1, "another request has this SIF_MsgId: give each message a new one")
@@ -98,6 +101,8 @@ class Exchanges:
             decided = decide_request(question, router, AgentId(zone.id), self._now(), timeout, letter.reply_to)
         except ZoneError as error:
             return refusal(error)
+        if letter.refused is not None:  # the gateway has told its sender so: what is said, holds
+            return Refusal(*letter.refused, "the gateway refused this request and said why: its sender must ask anew")
         if isinstance(decided, ForZone):
             self._answer(letter, decided.pending, router, zone, work)
             return None
@@ -120,6 +125,8 @@ class Exchanges:
                 raise NotRegistered(f"agent {reply.sender} is not registered: send SIF_Register first")
             timeout = zone.settings.requests.timeout
             after = decide_response(reply, pending, router.registry, self._now(), timeout).pending
+            rows = reply.objects is None and reply.error is None
+            body = pass_rows(reply, letter.incoming.body) if rows else b""
         except ZoneError as error:
             if pending is not None and pending.is_open and pending.responder == reply.sender and ends_request(error):
                 text = "the answer was not as it must be, and was refused: tell the administrator of the zone"
@@ -128,9 +135,7 @@ class Exchanges:
         views = ""
         if reply.error is not None:
             body = pass_error(reply, after)
-        elif reply.objects is None:
-            body = pass_rows(reply, letter.incoming.body, after)
-        else:
+        elif reply.objects is not None:
             shared = share_packet(reply, letter.incoming.body, after, router, index, zone.validator)
             work.judged += (judged_row(judged, reply.sender) for judged in shared.judged)
             left_out = sum(shared.left_out.values())
@@ -164,10 +169,15 @@ class Exchanges:
         else:
             content = build_acl(router.registry.agents[pending.requester])
         body = zone_answer(AgentId(zone.id), pending, content)
+        after = replace(pending, state=RequestState.DONE, next_packet=2, shared=1)
+        if len(body) > pending.max_buffer:
+            text = f"the answer has {len(body):,} bytes: ask again with a SIF_MaxBufferSize as large"
+            body = zone_error(AgentId(zone.id), pending, *BufferTooSmall.pair(), text)
+            after = pending.failed(*BufferTooSmall.pair())
         key = pending.reply_to or delivery_key(pending.requester, router, requests=True)
         own = own_msg_id(pending)
         self._deliver(letter, work, key, pending.requester, body, "SIF_Response", msg_id=own)
-        self._keep(replace(pending, state=RequestState.DONE, next_packet=2, shared=1), work)
+        self._keep(after, work)
 
     def _end(
         self,

@@ -22,6 +22,13 @@ LOGIN: Final = "login"
 """Header of a replay: whose message it is, as RabbitMQ verified when it first came."""
 ONLY: Final = "only"
 """Header of a replay of what one agent could not be delivered: that agent, the only one to get it."""
+REFUSED: Final = "refused"
+"""Header of what the gateway, or an agent there, has refused: SIF's category and code, as in ``1/3``.
+
+Of what an agent sent, so that nobody decides otherwise afterwards; of what it was given, so that people know why.
+"""
+AT: Final = "at"
+"""Header of what is delivered to agents at the gateway: a number that grows, to join their two queues into one."""
 REPLY_TO: Final = "reply-to"
 """Header of a request that the zone's own people make: the routing key of their queue."""
 
@@ -46,6 +53,7 @@ class Letter:
     names: tuple[str, str, str]
     only: AgentId | None = None
     reply_to: str = ""
+    refused: tuple[int, int] | None = None
 
     @property
     def key(self) -> Key:
@@ -115,12 +123,13 @@ def open_letter(incoming: Incoming, dead_from: AgentId | None = None) -> Letter:
         incoming: As it came from the intake or from the dead letters.
         dead_from: Who sent what an agent then could not take; None for everything else.
     """
-    login, attempt, only, reply_to = AgentId(incoming.user_id), 0, None, ""
+    login, attempt, only, reply_to, refused = AgentId(incoming.user_id), 0, None, "", None
     if login == BROKER_LOGIN:
         login = AgentId(str(incoming.headers.get(LOGIN, "")))
         attempt = int(incoming.headers.get(ATTEMPT, 0))
         only = AgentId(str(incoming.headers[ONLY])) if ONLY in incoming.headers else None
         reply_to = str(incoming.headers.get(REPLY_TO, ""))
+        refused = _pair(str(incoming.headers.get(REFUSED, "")))
     if dead_from is not None:
         login = dead_from
     sha256 = hashlib.sha256(incoming.body).hexdigest()
@@ -134,7 +143,12 @@ def open_letter(incoming: Incoming, dead_from: AgentId | None = None) -> Letter:
         msg_id = str(content.message.header.msg_id)
     else:
         msg_id = incoming.message_id if is_guid(incoming.message_id) else sha256[:32].upper()
-    return Letter(incoming, login, msg_id, attempt, sha256, content, _names(content), only, reply_to)
+    return Letter(incoming, login, msg_id, attempt, sha256, content, _names(content), only, reply_to, refused)
+
+
+def _pair(text: str) -> tuple[int, int] | None:
+    category, _, code = text.partition("/")
+    return (int(category), int(code)) if category.isdecimal() and code.isdecimal() else None
 
 
 def source_of(body: bytes) -> AgentId:

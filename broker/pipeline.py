@@ -5,6 +5,7 @@ The decisions come in the order of SIF: readable, envelope, sender, rights, sche
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
 from typing import Final, cast
 
@@ -32,6 +33,7 @@ from broker.requests import ContextNotSupported, Question, Reply, read_request, 
 from broker.routing import Plan, Reason, Router, Standings
 from broker.validation import Refusal, Validator, refusal, shipped
 from broker.views import View, Written, mentioned_learners
+from schemas.rules import NothingKnown
 
 _NS: Final = f"{{{NAMESPACE}}}"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -134,7 +136,7 @@ def read_message(message: Message, body: bytes, login: AgentId, routing_key: str
             _check_key(event, about, routing_key)
             _check_named(event, _about_person(event), mentioned_learners(event.element, event.object_type))
         own.append(about or "")
-    learners, contacts, schools = names_of([event for event in objects if event.object_type in known])
+    learners, contacts, schools = names_of(objects)
     return Inbound(login, message, objects, learners, contacts, schools, tuple(own), untouched(message, body))
 
 
@@ -253,8 +255,7 @@ def decide(
     held = [element for event in inbound.objects for element in event.element.iter()]
     found: tuple[Judged, ...] = ()
     try:
-        for event in inbound.objects:
-            _check_right(inbound, event, router, validator)
+        check_rights(inbound, router, validator)
         if only is None:
             found = _judge(inbound, router, index, validator)
     except ZoneError as error:
@@ -273,6 +274,32 @@ def decide(
     held.clear()
     accepted = _deliverable(accepted, inbound.message, router)
     return accepted if only is None else _restricted(accepted, only)
+
+
+def first_fault(inbound: Inbound, validator: Validator, today: date) -> Refusal | None:
+    """Return why *inbound* would be refused, as far as it can be told without the learner index; None when it is not.
+
+    Raises:
+        UnknownObject: The zone has no such object, or it has no events.
+    """
+    edition = schemas.edition_of(inbound.message.version)
+    facts = NothingKnown(today)
+    for event in inbound.objects:
+        validator.check_known(event)
+        refused = validator.refusal(event, validator.check(event, edition, facts))
+        if refused is not None:
+            return refused
+    return None
+
+
+def check_rights(inbound: Inbound, router: Router, validator: Validator) -> None:
+    """Return when the sender may publish each object of *inbound* in each context.
+
+    Raises:
+        ZoneError: It may not, or the zone has no such object or context.
+    """
+    for event in inbound.objects:
+        _check_right(inbound, event, router, validator)
 
 
 def _check_right(inbound: Inbound, event: EventObject, router: Router, validator: Validator) -> None:
@@ -483,7 +510,10 @@ def names_of(events: Sequence[EventObject]) -> tuple[tuple[str, ...], tuple[str,
     learners: list[str] = []
     contacts: list[str] = []
     schools: list[str] = []
+    known = schemas.load().objects
     for event in events:
+        if event.object_type not in known:
+            continue  # deciding refuses it
         person = _about_person(event)
         learners += mentioned_learners(event.element, event.object_type)
         learners.append(about_learner(event) or "")

@@ -10,7 +10,7 @@ from typing import Final
 
 import schemas
 from broker.letters import ATTEMPT, LOGIN, ONLY
-from broker.pipeline import Inbound, about_learner, read
+from broker.pipeline import Inbound, about_learner, first_fault, read
 from broker.protocol.envelope import NAMESPACE, event_objects, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
@@ -18,7 +18,6 @@ from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
 from broker.storage import LedgerRow, QuarantineEntry, Store
 from broker.transports.contract import Outgoing, Transport, TransportLost
 from broker.validation import Refusal, Validator, refusal
-from schemas.rules import NothingKnown
 
 CONFIRM_SECONDS: Final = 30.0
 _ALL: Final = 1_000_000
@@ -51,20 +50,10 @@ def check_body(entry: QuarantineEntry, body: bytes, validator: Validator) -> Che
             )
         if inbound.message.header.msg_id != entry.msg_id:
             return Check(Refusal(1, 4, f"SIF_MsgId was changed: leave it as it was, {entry.msg_id}"))
-        return Check(None if entry.recipient else _fault(inbound, validator), key)
+        today = date.today()  # noqa: DTZ011  # rules run by the zone's own calendar
+        return Check(None if entry.recipient else first_fault(inbound, validator, today), key)
     except ZoneError as error:
         return Check(refusal(error))
-
-
-def _fault(inbound: Inbound, validator: Validator) -> Refusal | None:
-    edition = schemas.edition_of(inbound.message.version)
-    facts = NothingKnown(date.today())  # noqa: DTZ011  # rules run by the zone's own calendar
-    for event in inbound.objects:
-        validator.check_known(event)
-        refused = validator.refusal(event, validator.check(event, edition, facts))
-        if refused is not None:
-            return refused
-    return None
 
 
 def replay(store: Store, transport: Transport, validator: Validator, entry_id: str, by: str) -> int:

@@ -11,13 +11,15 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
+import schemas
+from broker.protocol.documents import MAX_ELEMENTS, check_elements
 from broker.protocol.envelope import NAMESPACE, Header, Message, local_name
 from broker.protocol.errors import NotValid, ZoneError
 from broker.protocol.identifiers import AgentId, Context, MsgId, is_guid
 from broker.protocol.query import ExtendedQuery, Query, parse_query
 from broker.protocol.versions import covers
-from broker.registry import ZONE_OBJECTS, Registry, Role, Topic
-from broker.routing import Router
+from broker.registry import ZONE_OBJECTS, Channel, Registry, Role, Topic
+from broker.routing import Router, secure_enough
 
 _NS: Final = f"{{{NAMESPACE}}}"
 
@@ -79,13 +81,16 @@ class Pending:
         return self.state in OPEN
 
     def closed(self, category: int, code: int) -> "Pending":
-        """Return it as ended by an error: as partial where packets had come."""
+        """Return it as ended by the zone: as partial where packets had come and it was not cancelled."""
         if (category, code) == Cancelled.pair():
-            state = RequestState.CANCELLED
-        elif self.next_packet > 1:
-            state = RequestState.PARTIAL
-        else:
-            state = RequestState.EXPIRED if (category, code) == TimedOut.pair() else RequestState.FAILED
+            return replace(self, state=RequestState.CANCELLED, category=category, code=code)
+        if (category, code) == TimedOut.pair() and self.next_packet == 1:
+            return replace(self, state=RequestState.EXPIRED, category=category, code=code)
+        return self.failed(category, code)
+
+    def failed(self, category: int, code: int) -> "Pending":
+        """Return it as ended by an error of whoever answers, which may be any: as partial where packets had come."""
+        state = RequestState.PARTIAL if self.next_packet > 1 else RequestState.FAILED
         return replace(self, state=state, category=category, code=code)
 
 
@@ -358,7 +363,15 @@ def decide_request(
         extended=isinstance(question.query, ExtendedQuery),
     )
     if topic.object_type in ZONE_OBJECTS - {"SIF_LogEntry"}:
+        if pending.extended:
+            raise NoExtendedQueries(
+                f"the zone answers for {topic.object_type}, and no SIF_ExtendedQuery: send a SIF_Query"
+            )
         return ForZone(pending)
+    if topic.object_type not in schemas.load().objects and topic.object_type not in ZONE_OBJECTS:
+        nearest = schemas.load().nearest_object(topic.object_type)
+        hint = f" (did you mean {nearest}?)" if nearest else ""
+        raise NoSuchObject(f"this zone has no object of the name in the query{hint}")
     if topic.context not in registry.contexts:
         raise ContextNotSupported("the zone has no such context: leave SIF_Contexts out, or ask the administrator")
     if not registry.agents[question.sender].may(Role.REQUEST, topic):
@@ -407,11 +420,14 @@ def decide_response(
     if reply.packet != pending.next_packet:
         raise OutOfSequence(f"packet {pending.next_packet} was due, not {reply.packet}: a packet is missing")
     _check_fits(reply, pending)
+    said = registry.live.registrations.get(pending.requester)
+    if not pending.reply_to and not secure_enough(said, _demand(reply.message.header)):
+        raise ChannelNotSecure(f"agent {pending.requester} is not connected as securely as SIF_Security demands")
     topic = Topic(pending.object_type, pending.context)
     if not registry.is_responder(reply.sender, topic) and not registry.agents[reply.sender].may(Role.RESPOND, topic):
         raise MayNotRespond(f"agent {reply.sender} has no right to answer requests for {topic.object_type}")
     if reply.error is not None:
-        return Accepted(pending.closed(*reply.error[:2]))
+        return Accepted(pending.failed(*reply.error[:2]))
     state = RequestState.ANSWERING if reply.more else RequestState.DONE
     due = now + timeout.total_seconds()
     return Accepted(replace(pending, state=state, next_packet=reply.packet + 1, due_at=due))
@@ -425,6 +441,10 @@ def _check_fits(reply: Reply, pending: Pending) -> None:
     for element in reply.objects or ():
         if local_name(element) != pending.object_type:
             raise NotValid(f"the request is for {pending.object_type}: send no other objects in its response")
+        if reply.size > MAX_ELEMENTS:  # a shorter one cannot have so many
+            check_elements(element)
+    if reply.error is not None and (reply.error[0] > _MAX_CATEGORY or reply.error[1] > _MAX_CODE):
+        raise NotValid("SIF_Response/SIF_Error has a category or code that SIF does not have")
     if reply.objects is None and reply.error is None and not pending.extended:
         raise NotValid("rows answer a SIF_ExtendedQuery: answer this request with SIF_ObjectData")
 
@@ -469,8 +489,12 @@ def _check_can_take(question: Question, responder: AgentId, registry: Registry) 
         raise CannotTakeRequest(
             f"the request is larger than the {said.max_buffer:,} bytes that agent {responder} takes"
         )
-    if header.authentication_level > said.channel.authentication or header.encryption_level > said.channel.encryption:
+    if not secure_enough(said, _demand(header)):
         raise ChannelNotSecure(f"agent {responder} is not connected as securely as SIF_Security demands")
+
+
+def _demand(header: Header) -> Channel:
+    return Channel(header.authentication_level, header.encryption_level)
 
 
 def _check_extended(question: Question, responder: AgentId, topic: Topic, router: Router) -> None:
@@ -494,3 +518,6 @@ def _number(element: etree._Element, name: str) -> int:
 
 
 _DIGITS: Final = 10
+_MAX_CATEGORY: Final = 14
+_MAX_CODE: Final = 9_999
+"""Larger than any code of SIF's, with room for those of vendors."""

@@ -110,7 +110,9 @@ class Router:
         )
 
     def unfit(self, recipients: Sequence[AgentId], version: str, size: int, demand: Channel) -> dict[AgentId, Reason]:
-        """Return which of *recipients* cannot be given a message, and why; who never registered takes anything.
+        """Return which of *recipients* cannot be given a message, and why.
+
+        Who never registered takes any that demands no protection.
 
         Args:
             version: SIF_Message/@Version.
@@ -135,7 +137,7 @@ class Router:
                 found[agent] = Reason.VERSION
             elif said is not None and size > said.max_buffer:
                 found[agent] = Reason.TOO_LARGE
-            elif not _secure_enough(said, demand):
+            elif not secure_enough(said, demand):
                 found[agent] = Reason.CHANNEL
         return found
 
@@ -206,7 +208,8 @@ _EXPLANATIONS: Mapping[str, str] = {
 _NO_DEMAND: Final = Channel()
 
 
-def _secure_enough(said: Registration | None, demand: Channel) -> bool:
+def secure_enough(said: Registration | None, demand: Channel) -> bool:
+    """Tell whether an agent is connected as securely as *demand*; who never registered meets no demand but none."""
     if demand == _NO_DEMAND:
         return True
     if said is None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 import schemas
 from broker.agreements import Agreement, load_agreements, validation_problems
+from broker.protocol.durations import Duration
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import (
     DEFAULT_CONTEXT,
@@ -23,7 +24,7 @@ from broker.protocol.identifiers import (
     parse_establishment,
     parse_zone_id,
 )
-from broker.protocol.topology import BROKER_LOGIN
+from broker.protocol.topology import BROKER_LOGIN, Topology, agent_topology, gateway_topology, zone_topology
 from broker.registry import ZONE_OBJECTS, AgentRecord, Registry, Role, Topic, grants
 from broker.validation import Validator, load_validator, shipped
 from schemas.rules import Setting
@@ -32,10 +33,9 @@ _ZONE_FILE: Final = "zone.toml"
 _SQLITE: Final = "sqlite:///"
 _CODES: Final = "codes"
 """Folder of a zone with its own additions to the code lists."""
-_WATCHED: Final = ("agreements", _CODES)
-
-Stamp = tuple[tuple[str, int, int], ...]
-"""Name, time and size of each file that a configuration was read from."""
+_AGREEMENTS: Final = "agreements"
+ADMIN_LOGIN: Final = "zone.admin"
+"""Name of the file with the administrator's login of a private RabbitMQ; no agent may have it as its id."""
 
 
 Right = Literal[
@@ -135,7 +135,7 @@ class RequestSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    timeout: timedelta = Field(
+    timeout: Duration = Field(
         timedelta(days=1),
         ge=timedelta(seconds=1),
         le=timedelta(days=30),
@@ -169,8 +169,9 @@ class Zone:
     """A zone as set up in its folder.
 
     Attributes:
+        folder: Where everything is that settings name by a relative path; its files may say something newer.
         validator: Its schemas, code lists and rules.
-        stamp: Changes when zone.toml, an agreement or a code list does; official schemas are read at start-up.
+        snapshot: Name of the snapshot it was read from, see :mod:`broker.applied`; empty when from the folder itself.
     """
 
     folder: Path
@@ -178,7 +179,7 @@ class Zone:
     registry: Registry
     agreements: tuple[Agreement, ...]
     validator: Validator = field(default_factory=shipped)
-    stamp: Stamp = ()
+    snapshot: str = ""
 
     @property
     def id(self) -> ZoneId:
@@ -203,47 +204,52 @@ class Zone:
             return url
         return _SQLITE + str((self.folder / url.removeprefix(_SQLITE)).resolve())
 
+    @property
+    def topology(self) -> Topology:
+        """All that is to be in the zone's virtual host."""
+        topology = zone_topology(self.settings.partitions)
+        for agent in self.registry.agents.values():
+            topology += gateway_topology(agent.id) if agent.gateway else agent_topology(agent.id)
+        return topology
+
     def credentials(self, login: str) -> Path:
         """Return the file with the AMQP URL of *login*; mode 600."""
         return self.state / "credentials" / f"{login}.toml"
 
 
-def load_zone(folder: Path) -> Zone:
+def load_zone(folder: Path, files: Path | None = None) -> Zone:
     """Return the zone set up in *folder*.
+
+    Args:
+        files: Where its configuration is, when that is not the folder itself but a copy that has the copy's name.
 
     Raises:
         ConfigurationError: Says which file, which key and how to mend it.
     """
-    path = folder / _ZONE_FILE
-    stamp = zone_stamp(folder)
+    source = files or folder
+    path = source / _ZONE_FILE
     try:
         settings = ZoneSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{folder} has no {_ZONE_FILE}: name the folder of a zone") from error
+        raise ConfigurationError(f"{source} has no {_ZONE_FILE}: name the folder of a zone") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:
         problems = list(validation_problems(error, ZoneSettings, AgentSettings))
         raise ConfigurationError(f"{path}: " + "; ".join(problems)) from error
-    validator = _validator(folder, settings)
+    validator = _validator(folder, source, settings)
     problems = list(_object_problems(settings, validator.schema))
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     registry = Registry.of(_record(AgentId(agent), fields) for agent, fields in settings.agents.items())
-    return Zone(folder.resolve(), settings, registry, load_agreements(folder / "agreements"), validator, stamp)
+    agreements = load_agreements(source / _AGREEMENTS)
+    return Zone(folder.resolve(), settings, registry, agreements, validator, files.name if files else "")
 
 
-def zone_stamp(folder: Path) -> Stamp:
-    """Return names, times and sizes of the files that make up a zone's configuration; cheap to ask often."""
-    files = [folder / _ZONE_FILE, *(file for name in _WATCHED for file in sorted((folder / name).glob("*.toml")))]
-    return tuple((file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file)) is not None)
-
-
-def _stat(file: Path) -> os.stat_result | None:
-    try:
-        return file.stat()
-    except FileNotFoundError:
-        return None
+def configuration_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of *folder* that :func:`load_zone` reads, below it; of the folder as it is now."""
+    found = [folder / _ZONE_FILE, *(file for name in (_AGREEMENTS, _CODES) for file in (folder / name).glob("*.toml"))]
+    return tuple(sorted(file.relative_to(folder) for file in found))
 
 
 def _record(agent: AgentId, fields: AgentSettings) -> AgentRecord:
@@ -283,16 +289,16 @@ _ROLES: Final[Mapping[Right, tuple[Role, ...]]] = {
 }
 
 
-def _validator(folder: Path, settings: ZoneSettings) -> Validator:
+def _validator(folder: Path, source: Path, settings: ZoneSettings) -> Validator:
     official = (folder / settings.schemas).resolve() if settings.schemas else None
-    site_codes = (folder / _CODES).resolve()
+    site_codes = (source / _CODES).resolve()
     return load_validator(official, site_codes if site_codes.is_dir() else None, settings.rules)
 
 
 def _object_problems(settings: ZoneSettings, schema: schemas.SchemaSet) -> Iterable[str]:
     providers: dict[Topic, str] = {}
     for agent, fields in settings.agents.items():
-        if agent in (BROKER_LOGIN, settings.id):
+        if agent in (BROKER_LOGIN, ADMIN_LOGIN, settings.id):
             yield f"agents.{agent}: this id is the broker's own: choose another"
         named = (("publish", fields.publish), ("subscribe", fields.subscribe), ("provide", fields.provide))
         for key, names in (*named, ("rights", fields.rights)):

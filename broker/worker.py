@@ -16,31 +16,28 @@ import structlog
 
 from broker import control
 from broker.answers import objects_of
+from broker.applied import applied_name, applied_zone
 from broker.batches import Work, batch_of, judged_row, learner_of
 from broker.exchanges import CLOSING, Exchanges, closing
 from broker.learners import LearnerIndex, unknown
-from broker.letters import ATTEMPT, Key, Letter, open_letter, source_of
+from broker.letters import AT, ATTEMPT, REFUSED, Key, Letter, open_letter, source_of
 from broker.log_entries import LogEntry, build_log_entry
 from broker.pipeline import Accepted, Decision, Inbound, decide, names_of
 from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
-from broker.protocol.errors import ConfigurationError, NotRegistered
+from broker.protocol.errors import SIF_ERRORS, ConfigurationError, NotRegistered
 from broker.protocol.identifiers import AgentId, MsgId, is_guid
 from broker.protocol.topology import (
     BROKER_LOGIN,
     CONTROL_QUEUE,
     DEAD_QUEUE,
     DELIVERY,
-    Topology,
     agent_queue,
-    agent_topology,
-    gateway_topology,
     intake_queue,
-    zone_topology,
 )
-from broker.registry import Live, Registry
+from broker.registry import Channel, Live, Registry
 from broker.requests import Cancelled, Question, Removed, Reply, TimedOut
 from broker.routing import Reason, Router, explain
-from broker.settings import Stamp, Zone, load_zone, zone_stamp
+from broker.settings import Zone
 from broker.storage import (
     SEEN_AGAIN,
     LedgerRow,
@@ -62,8 +59,6 @@ _AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _EXPIRE_SECONDS: Final = 2.0
 _REPORTED: Final = frozenset({Reason.VERSION, Reason.TOO_LARGE, Reason.CHANNEL})
 """Reasons that are the receiver's to mend, and so are told to whoever subscribes to SIF_LogEntry."""
-AT: Final = "at"
-"""Header of what is delivered to agents at the gateway: a number that grows, to join their two queues into one."""
 _MAX_CACHED: Final = 200_000
 _UPN: Final = f"{{{NAMESPACE}}}UPN"
 
@@ -85,13 +80,18 @@ class Worker:
         self._works: deque[Work] = deque()
         self._pending: set[Key] = set()
         self._checked = 0.0
-        self._bad_stamp: Stamp = ()
+        self._bad_snapshot = ""
         self._schools_checked = 0.0
         self._use(zone)
 
+    @property
+    def snapshot(self) -> str:
+        """Name of the snapshot by which it works."""
+        return self._zone.snapshot
+
     def open(self, partitions: Sequence[int]) -> None:
         """Declare the zone and each agent's queue, and take the intake *partitions*, control and dead letters."""
-        self._transport.declare(self._topology())
+        self._transport.declare(self._zone.topology)
         self._transport.consume([*(intake_queue(n) for n in partitions), CONTROL_QUEUE, DEAD_QUEUE])
 
     def stand_by(self, partitions: Sequence[int]) -> None:
@@ -107,6 +107,7 @@ class Worker:
             self._backlog += self._transport.poll(0 if self._backlog else timeout)
             busy |= bool(self._backlog)
             while self._backlog:
+                self._reload()  # under load this goes on and on
                 chunk = [self._backlog[n] for n in range(min(BATCH, len(self._backlog)))]
                 self._begin(chunk)
                 for _ in chunk:
@@ -161,10 +162,8 @@ class Worker:
         work.keys.add(letter.key)
         content = letter.content
         refused: Refusal | None
-        if isinstance(content, Question):
-            refused = self._exchanges.ask(letter, content, self._router, self._zone, work)
-        elif isinstance(content, Reply):
-            refused = self._exchanges.answer(letter, content, self._router, self._index, self._zone, work)
+        if isinstance(content, (Question, Reply)):
+            refused = self._exchange(letter, content, work)
         else:
             decision = self._decide(letter, content)
             refused = decision if isinstance(decision, Refusal) else None
@@ -172,6 +171,16 @@ class Worker:
                 self._deliver(letter, decision, work)
         if refused is not None:
             self._refuse(letter, refused, work)
+
+    def _exchange(self, letter: Letter, content: Question | Reply, work: Work) -> Refusal | None:
+        try:
+            if isinstance(content, Question):
+                return self._exchanges.ask(letter, content, self._router, self._zone, work)
+            return self._exchanges.answer(letter, content, self._router, self._index, self._zone, work)
+        except (StorageError, TransportLost):
+            raise
+        except Exception as error:  # noqa: BLE001  # as for an event
+            return _failed(letter, error)
 
     def _load(self, letters: Sequence[Letter], closings: Sequence[Incoming]) -> frozenset[Key]:
         """Fetch what deciding needs; return the keys of those letters that the ledger already has a verdict on."""
@@ -213,11 +222,13 @@ class Worker:
             key = self._store.upn_key(upn) if upn else None
             decision = decide(content, self._router, self._index, key, only=letter.only, validator=self._zone.validator)
         except Exception as error:  # noqa: BLE001  # one message must never stop the zone; it is kept, and said
-            log.error("message_not_decided", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
-            return Refusal(11, 1, "the zone failed on this message: it is kept in quarantine, tell the administrator")
-        if isinstance(decision, Accepted):
-            for observed in decision.observed:
-                self._index.apply(observed)
+            return _failed(letter, error)
+        if isinstance(decision, Refusal):
+            return decision
+        if letter.refused is not None:  # the gateway has told its sender so: what is said, holds
+            return Refusal(*letter.refused, "the gateway refused this message and said why: its sender must send again")
+        for observed in decision.observed:
+            self._index.apply(observed)
         return decision
 
     # -- what was decided is carried out ---------------------------------------------------------------------------
@@ -259,14 +270,16 @@ class Worker:
 
     def _report(self, letter: Letter, content: Inbound, reason: Reason, agents: Sequence[AgentId], work: Work) -> None:
         """Tell whoever subscribes to SIF_LogEntry that some could not be delivered to, and write that down."""
-        subscribers = tuple(agent.id for agent in self._router.registry.subscribers("SIF_LogEntry"))
-        if not subscribers:
-            return
         zone = AgentId(self._zone.id)
         msg_id = _derived(f"{letter.login}/{letter.msg_id}/{letter.attempt}/{reason}")
         text = f"not delivered to {', '.join(agents)}: {explain(reason)}"
         entry = LogEntry(content.message.header, reason, text)
         body = build_log_entry(zone, entry, msg_id, content.message.version)
+        named = tuple(agent.id for agent in self._router.registry.subscribers("SIF_LogEntry"))
+        unfit = self._router.unfit(named, content.message.version, len(body), Channel())
+        subscribers = tuple(agent for agent in named if agent not in unfit)
+        if not subscribers:
+            return
         self._publish(
             Outgoing(DELIVERY, subscribers[0], body, msg_id, "SIF_Event", bcc=subscribers[1:], user_id=BROKER_LOGIN),
             work,
@@ -282,7 +295,7 @@ class Worker:
         work.quarantine.append(letter.held(self._now(), "refused", why))
         work.judged += (judged_row(judged, letter.login) for judged in why.judged)
         record = self._router.registry.agents.get(letter.login)
-        if record is None or record.gateway:  # who speaks HTTP is told there, at once
+        if not letter.reply_to and (record is None or record.gateway):  # who speaks HTTP is told there, at once
             return
         readable = not isinstance(letter.content, Refusal)
         ack = Ack(
@@ -296,7 +309,8 @@ class Worker:
         header = new_header(AgentId(self._zone.id), _derived(f"{letter.login}/{letter.msg_id}/{letter.attempt}"))
         version = VERSION if isinstance(letter.content, Refusal) else letter.content.message.version
         body = build_ack(header, ack, version)
-        self._publish(Outgoing(DELIVERY, letter.login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
+        key = letter.reply_to or letter.login
+        self._publish(Outgoing(DELIVERY, key, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
 
     def _control(self, incoming: Incoming, work: Work) -> None:
         login = AgentId(incoming.user_id)
@@ -322,7 +336,7 @@ class Worker:
     def _bury(self, incoming: Incoming, work: Work) -> None:
         """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
         queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
-        why = Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend its reader, then replay")
+        why = _why_dead(queue, str(incoming.headers.get(REFUSED, "")))
         recipient = queue.removeprefix(_AGENT_QUEUES) if queue.startswith(_AGENT_QUEUES) else ""
         letter = open_letter(incoming, source_of(incoming.body) if recipient else None)
         work.quarantine.append(letter.held(self._now(), "undeliverable", why, recipient))
@@ -369,10 +383,20 @@ class Worker:
         if not refusals:
             return
         log.warning("publish_refused", reasons=sorted(set(refusals.values())), messages=len(refusals))
-        self._transport.declare(self._topology())
+        self._transport.declare(self._zone.topology)
         for work in self._works:
-            for message in [work.published.pop(number) for number in refusals if number in work.published]:
-                self._publish(message, work)
+            again = [(work.published.pop(n), reason) for n, reason in refusals.items() if n in work.published]
+            for message, reason in again:
+                if reason == "unroutable" and not self._has_queue(message):
+                    log.warning("receiver_gone", msg_id=message.message_id, type=message.type)
+                else:
+                    self._publish(message, work)
+
+    def _has_queue(self, message: Outgoing) -> bool:
+        """Tell whether the zone declares a queue for *message*: none for a person, who may have stopped waiting."""
+        bindings = self._zone.topology.bindings
+        keys = {message.routing_key, *message.bcc}
+        return any(binding.exchange == message.exchange and binding.key in keys for binding in bindings)
 
     def _drop_all(self) -> None:
         """Forget what is in hand: all that was not acknowledged comes again."""
@@ -380,6 +404,7 @@ class Worker:
         self._works.clear()
         self._pending.clear()
         self._index = LearnerIndex()
+        self._live = Live(version=-1)
         self._exchanges.forget()
         self._guests.clear()
         self._schools_checked = 0.0
@@ -396,34 +421,43 @@ class Worker:
     # -- settings --------------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Take up changed rights and agreements, and the new day; keep the old ones when the new cannot be used."""
+        """Take up what was applied since, and the new day; keep the old rights and agreements where that fails."""
         now = self._now()
         if now - self._checked < _RELOAD_SECONDS:
             return
         self._checked = now
         if date.today() != self._router.today:  # noqa: DTZ011  # agreements run by the zone's own calendar
             self._use(self._zone)
-        stamp = zone_stamp(self._zone.folder)
-        if stamp == self._zone.stamp or stamp == self._bad_stamp:
+        name = applied_name(self._zone.folder)
+        if name in (self._zone.snapshot, self._bad_snapshot):
             return
         try:
-            self._use(load_zone(self._zone.folder))
+            self._use(applied_zone(self._zone.folder))
         except ConfigurationError as error:
-            self._bad_stamp = stamp
+            self._bad_snapshot = name
             log.error("configuration_not_used", reason=str(error))
             return
-        self._transport.declare(self._topology())
+        self._transport.declare(self._zone.topology)
         log.info("configuration_loaded", agreements=len(self._zone.agreements), agents=len(self._zone.registry.agents))
 
     def _use(self, zone: Zone) -> None:
-        self._zone, self._bad_stamp = zone, ()
+        self._zone, self._bad_snapshot = zone, ""
         self._gateway = any(agent.gateway for agent in zone.registry.agents.values())
         self._router = self._new_router(zone, self._live)
 
     def _look(self) -> None:
         """See what agents have said of themselves since."""
+        begins = self._live.version < 0
         self._live = self._store.live()
         self._router = replace_registry(self._router, self._zone.registry.with_live(self._live))
+        if begins:
+            self._end_abandoned()
+
+    def _end_abandoned(self) -> None:
+        """Ask that requests end whose responder has left: whoever heard it say so may have been stopped before."""
+        for pending in self._store.open_requests():
+            if not self._router.registry.is_registered(pending.responder):
+                self._transport.publish(closing(pending.msg_id, *Removed.pair()))
 
     @staticmethod
     def _new_router(zone: Zone, live: Live) -> Router:
@@ -434,16 +468,25 @@ class Worker:
                 log.warning("agreement_expires", agreement=agreement.id, reason=warning)
         return Router(zone.registry.with_live(live), zone.agreements, today)
 
-    def _topology(self) -> Topology:
-        topology = zone_topology(self._zone.settings.partitions)
-        for agent in self._zone.registry.agents.values():
-            topology += gateway_topology(agent.id) if agent.gateway else agent_topology(agent.id)
-        return topology
+
+def _why_dead(queue: str, refused: str) -> Refusal:
+    """Return why a message is dead: refused by its receiver with SIF's category and code, or delivered in vain."""
+    category, _, code = refused.partition("/")
+    if not (category.isdecimal() and code.isdecimal()):
+        return Refusal(10, 1, f"{queue} gave this message up after too many deliveries: mend its reader, then replay")
+    error = int(category), int(code)
+    said = SIF_ERRORS.get(error, "an error of its own")
+    return Refusal(*error, f"its receiver refused this message ({said}): mend what it says, then replay")
 
 
 def replace_registry(router: Router, registry: Registry) -> Router:
     """Return a router of the same agreements and day."""
     return Router(registry, router.agreements, router.today)
+
+
+def _failed(letter: Letter, error: Exception) -> Refusal:
+    log.error("message_not_decided", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
+    return Refusal(11, 1, "the zone failed on this message: it is kept in quarantine, tell the administrator")
 
 
 def _derived(text: str) -> MsgId:

@@ -11,10 +11,11 @@ from typing import Final
 
 import structlog
 
+from broker.applied import applied_zone
 from broker.logs import configure_logging
 from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
-from broker.settings import Zone, load_zone
+from broker.settings import Zone
 from broker.storage import open_store
 from broker.supervisor import partitions_of, read_url, ready_file
 from broker.transports.amqp import AmqpSettings, AmqpTransport
@@ -42,9 +43,13 @@ def run(zone: Zone, number: int, workers: int) -> None:
     with open_store(zone.database_url, zone.key_file) as store, AmqpTransport(settings) as transport:
         worker = Worker(transport, store, zone)
         worker.open(own)
-        ready_file(zone, number).touch()
+        ready = ready_file(zone, number)
+        told: str | None = None
         stand_by_at = time.monotonic() + _STAND_BY_AFTER
         while not stopping and os.getppid() == parent:
+            if worker.snapshot != told:
+                told = worker.snapshot
+                ready.write_text(told, encoding="utf-8")
             worker.step(0.5)
             if others and time.monotonic() > stand_by_at:
                 worker.stand_by(others)
@@ -66,7 +71,7 @@ def main() -> int:
     folder, number, workers = sys.argv[1:]
     configure_logging(process=f"worker-{number}")
     try:
-        run(load_zone(Path(folder)), int(number), int(workers))
+        run(applied_zone(Path(folder)), int(number), int(workers))
     except ZoneError as error:
         log.error("worker_stopped", reason=str(error))
         return 1

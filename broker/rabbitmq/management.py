@@ -90,8 +90,7 @@ class Management:
             RabbitMQ's documentation of credential hashing: base64 of a salt of four bytes followed by the SHA-256 of
             the salt and the password.
         """
-        known = self._find(_path("users", login))
-        if known is not None and _is_same_user(known, password):
+        if self.has_user(login, password):
             return False
         self._send(
             "PUT",
@@ -99,6 +98,11 @@ class Management:
             {"password_hash": password_hash(password), "hashing_algorithm": _HASHING, "tags": ""},
         )
         return True
+
+    def has_user(self, login: str, password: str) -> bool:
+        """Tell whether there is *login*, without tags and with *password*."""
+        known = self._find(_path("users", login))
+        return known is not None and _is_same_user(known, password)
 
     def delete_user(self, login: str) -> None:
         """Delete *login* and its rights everywhere; no-op when it is not there."""

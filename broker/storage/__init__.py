@@ -1,5 +1,6 @@
 """What the zone remembers, on SQLite or PostgreSQL; the only package with SQLAlchemy and Alembic, decides nothing."""
 
+from broker.storage.engine import is_migrated
 from broker.storage.errors import (
     DatabaseTooNew,
     DatabaseUrlError,
@@ -36,6 +37,7 @@ from broker.storage.vault import make_key
 __all__ = [
     # the store and its key
     "Store",
+    "is_migrated",
     "make_key",
     "open_store",
     # what is stored

@@ -137,6 +137,26 @@ def open_database(url: str, lock_wait: float = LOCK_WAIT) -> Database:
     return Database(engine, lock_wait)
 
 
+def is_migrated(url: str) -> bool:
+    """Tell whether the database at *url* is there, with this version's tables; changes nothing.
+
+    Raises:
+        DatabaseUrlError: The URL cannot be used.
+        DatabaseTooNew: A newer version of sifzone migrated it.
+        StorageError: The database cannot be reached, or refuses.
+    """
+    parsed = _parse(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    if sqlite and not Path(str(parsed.database)).exists():
+        return False
+    with errors(f"look at database {parsed.render_as_string()}"):
+        engine = (_sqlite if sqlite else _postgresql)(parsed, LOCK_WAIT)
+        try:
+            return _revision(engine) == HEAD
+        finally:
+            engine.dispose()
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -5,6 +5,7 @@ go past it, through frames.py; mending what breaks is supervision.py's.
 """
 
 import logging
+import select
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -130,6 +131,10 @@ class _AmqpLink:
         self.reader = Reader(CHANNEL, first_tag, self._on_confirm, self._on_other)
         self._loop = _Loop()
         self._connection = _Connection(parameters, self._loop, self)
+
+    def fileno(self) -> int:
+        """See Link."""
+        return self._loop.fileno()
 
     def turn(self, wait: float) -> None:
         """See Link."""
@@ -312,6 +317,11 @@ class _Loop(IOLoop):  # type: ignore[misc]  # pika has no types
         self._wait = wait
         self.poll()
         self.process_timeouts()
+
+    def fileno(self) -> int:
+        """Return what is readable when any socket of the loop is ready; -1 where the system has no such thing."""
+        poller = getattr(self._poller, "_poll", None)
+        return poller.fileno() if isinstance(poller, select.epoll) else -1
 
     def _get_remaining_interval(self) -> float:
         due: float | None = super()._get_remaining_interval()

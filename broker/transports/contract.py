@@ -133,6 +133,15 @@ class Transport(Protocol):
     def ack(self, tag: int) -> None:
         """Acknowledge, at the next poll, every message received up to and including *tag*."""
 
+    def ack_one(self, tag: int) -> None:
+        """Acknowledge, at the next poll, this one message; a transport that does so never calls :meth:`ack`."""
+
+    def fileno(self) -> int:
+        """Return what can be waited for to be readable: then poll has something to do; -1 when nothing can.
+
+        Another after each reconnect. Poll a few times a second all the same, for what only time brings about.
+        """
+
     def reject(self, tag: int) -> None:
         """Give this one message up without requeue: it is dead-lettered."""
 

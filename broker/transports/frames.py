@@ -103,6 +103,11 @@ def ack_frame(channel: int, tag: int) -> bytes:
     return _method.pack(_METHOD, channel, 13, _ACK) + _delivery.pack(tag, 1) + _END_OCTET
 
 
+def ack_one_frame(channel: int, tag: int) -> bytes:
+    """Return basic.ack of *tag* alone."""
+    return _method.pack(_METHOD, channel, 13, _ACK) + _delivery.pack(tag, 0) + _END_OCTET
+
+
 def reject_frame(channel: int, tag: int) -> bytes:
     """Return basic.reject of *tag* alone, without requeue."""
     return _method.pack(_METHOD, channel, 13, _REJECT) + _delivery.pack(tag, 0) + _END_OCTET

@@ -37,6 +37,7 @@ class MemoryTransport:
         self._stale_tag = 0
         self._acked = 0
         self._rejects: list[int] = []
+        self._ones: list[int] = []
         self._loss_told = False
         self._closed = False
 
@@ -109,6 +110,17 @@ class MemoryTransport:
             raise ValueError(f"no message with tag {tag} was received")
         self._acked = max(self._acked, tag)
 
+    def ack_one(self, tag: int) -> None:
+        """See the contract."""
+        if tag > self._last_tag:
+            raise ValueError(f"no message with tag {tag} was received")
+        if tag > self._stale_tag:
+            self._ones.append(tag)
+
+    def fileno(self) -> int:
+        """See the contract: nothing can be waited for."""
+        return -1
+
     def reject(self, tag: int) -> None:
         """See the contract."""
         if tag > self._last_tag:
@@ -175,6 +187,7 @@ class MemoryTransport:
         self._confirmed = self._published
         self._noted.clear()
         self._rejects.clear()
+        self._ones.clear()
         self._stale_tag = self._acked = self._last_tag
         return TransportLost(
             f"the connection to the broker in memory was lost ({reason}): it is made again at the next polls; "
@@ -201,4 +214,7 @@ class MemoryTransport:
         for tag in self._rejects:
             self._broker.reject(session, tag)
         self._rejects.clear()
+        for tag in self._ones:
+            self._broker.ack_one(session, tag)
+        self._ones.clear()
         self._broker.ack(session, self._acked)

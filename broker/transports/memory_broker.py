@@ -182,6 +182,13 @@ class MemoryBroker:
             touched.append(queue)
         self._dispatch_all(touched)
 
+    def ack_one(self, session: Session, tag: int) -> None:
+        """Forget this message of *session*."""
+        if tag in session.unacked:
+            queue, _ = session.unacked.pop(tag)
+            session.handed_over[queue.name] -= 1
+            self._dispatch(queue)
+
     def reject(self, session: Session, tag: int) -> None:
         """Dead-letter this message of *session*."""
         if tag in session.unacked:

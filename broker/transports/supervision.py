@@ -17,7 +17,7 @@ from broker.protocol.errors import ConfigurationError
 from broker.protocol.topology import Binding, Exchange, Queue, Topology
 from broker.transports.confirms import Confirms
 from broker.transports.contract import Incoming, Outgoing, PublishRefused, Refusal, TransportLost
-from broker.transports.frames import Reader, ack_frame, publish_frames, reject_frame
+from broker.transports.frames import Reader, ack_frame, ack_one_frame, publish_frames, reject_frame
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,9 @@ class Link(Protocol):
     first_number: int
     reader: Reader
 
+    def fileno(self) -> int:
+        """Return what is readable when there is something to do."""
+
     def turn(self, wait: float) -> None:
         """Do input and output, waiting *wait* seconds at most."""
 
@@ -123,6 +126,7 @@ class Supervised(ABC):
         self._ack_sent = 0
         self._rejected: set[int] = set()
         self._rejects: list[int] = []
+        self._ones: list[int] = []
         self._been_connected = False
         self._loss_told = False
         self._pause = _SHORTEST_PAUSE
@@ -213,6 +217,16 @@ class Supervised(ABC):
         while tag in self._rejected:
             tag -= 1  # the peer knows a rejected tag no more
         self._acked = max(self._acked, tag)
+
+    def ack_one(self, tag: int) -> None:
+        """See the contract; a tag of a connection that is gone is passed over, since its message comes again."""
+        self._check_tag(tag)
+        if tag > self._stale_tag:
+            self._ones.append(tag)
+
+    def fileno(self) -> int:
+        """See the contract."""
+        return -1 if self._link is None else self._link.fileno()
 
     def reject(self, tag: int) -> None:
         """See the contract."""
@@ -331,6 +345,7 @@ class Supervised(ABC):
         self._stale_tag = self._acked = self._ack_sent = self._last_tag
         self._rejected.clear()
         self._rejects.clear()
+        self._ones.clear()
 
     def _take_received(self) -> list[Incoming]:
         """Return what came; nothing of a connection that is not ready.
@@ -350,6 +365,9 @@ class Supervised(ABC):
         if self._rejects:
             out += [reject_frame(CHANNEL, tag - stale) for tag in self._rejects]
             self._rejects.clear()
+        if self._ones:
+            out += [ack_one_frame(CHANNEL, tag - stale) for tag in self._ones]
+            self._ones.clear()
         if self._acked > self._ack_sent:
             out.append(ack_frame(CHANNEL, self._acked - stale))
             self._ack_sent = self._acked

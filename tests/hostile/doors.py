@@ -22,7 +22,7 @@ from agents.spool import Spool
 from agents.store import Store as AgentStore
 from broker import schema_cli
 from broker.learners import LearnerIndex
-from broker.pipeline import decide, read
+from broker.pipeline import Inbound, decide, read
 from broker.protocol.envelope import parse_ack, parse_message
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
@@ -78,6 +78,7 @@ def intake(folder: Path) -> Iterator[Door]:
             inbound = read(body, SENDER, intake_key(REF_ID))
         except ZoneError as error:
             return _of_refusal(refusal(error))
+        assert isinstance(inbound, Inbound), "the corpus has events alone"
         decision = decide(inbound, router, LearnerIndex())
         return _of_refusal(decision if isinstance(decision, Refusal) else None)
 

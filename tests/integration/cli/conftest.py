@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,13 @@ class Desk:
         return self.running.zone
 
     def run(self, *arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Call the command line for this zone."""
-        return sifzone(*arguments, "--zone", self.folder, code=code, **environment)
+        """Call the command line for this zone, which is looked after meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+            called = pool.submit(sifzone, *arguments, "--zone", self.folder, code=code, **environment)
+            while not called.done():
+                self.running.check()
+                wait([called], 0.05)
+        return called.result()
 
     def command(self, *arguments: str | Path) -> str:
         """Call the command line for this zone and return what it prints."""
@@ -130,9 +136,9 @@ class Desk:
         with open_store(self.zone.database_url, self.zone.key_file) as store:
             self.until(lambda: bool(store.explain(msg_id)))
 
-    def until(self, done: Callable[[], bool]) -> None:
-        """Wait until *done*, at most half a minute."""
-        deadline = time.monotonic() + DEADLINE
+    def until(self, done: Callable[[], bool], seconds: float = DEADLINE) -> None:
+        """Wait until *done*, at most half a minute unless told."""
+        deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, "nothing came"
             self.running.check()

@@ -73,7 +73,19 @@ def test_every_command_has_an_example_and_every_example_is_right(words: str) -> 
 def test_help_lists_every_command_and_completion() -> None:
     printed = sifzone("--help", COLUMNS="120").stdout
 
-    for word in ("up", "check", "explain", "ledger", "reconcile", "quarantine", "agent", "mapping", "Examples:"):
+    for word in (
+        "up",
+        "check",
+        "explain",
+        "ledger",
+        "reconcile",
+        "quarantine",
+        "zone",
+        "doctor",
+        "agent",
+        "mapping",
+        "Examples:",
+    ):
         assert f" {word} " in printed or f"{word}" in printed.split()
     assert "--install-completion" in printed
     assert "--show-completion" in printed
@@ -96,6 +108,8 @@ def test_the_shell_completes_commands() -> None:
         ("explain", "0" * 32),
         ("quarantine", "list"),
         ("quarantine", "replay", "3f"),
+        ("zone", "plan"),
+        ("zone", "apply", "--yes"),
     ],
     ids=" ".join,
 )

@@ -71,7 +71,7 @@ def test_a_refused_message_is_shown_mended_and_sent_to_whom_todays_agreements_na
     agreement = desk.folder / "agreements" / "a.toml"
     before = agreement.read_text()
     agreement.write_text(before.replace('to = ["platform-*"]', 'to = ["platform-b"]'))
-    desk.until(lambda: (desk.folder / "zone.log").read_text().count("configuration_loaded") == 1)
+    assert "is in force" in desk.command("zone", "apply", "--yes")
     replayed = desk.command("quarantine", "replay", entry)
     assert row_of(replayed, PLATFORM_B)[1] == "delivered"
     assert row_of(replayed, PLATFORM_A)[1::2] == [
@@ -81,7 +81,7 @@ def test_a_refused_message_is_shown_mended_and_sent_to_whom_todays_agreements_na
     (event,) = event_objects(parse_message(desk.take(PLATFORM_B).body))
     assert event.element.get("RefId") == sent.learner
     agreement.write_text(before)
-    desk.until(lambda: (desk.folder / "zone.log").read_text().count("configuration_loaded") == 2)
+    desk.command("zone", "apply", "--yes")
 
     after = desk.publish()
     assert [desk.take(agent).message_id for agent in (PLATFORM_A, PLATFORM_B)] == [after.msg_id] * 2

@@ -21,7 +21,7 @@ from broker.storage import (
     Store,
     open_store,
 )
-from tests.integration.storage.conftest import SOURCE, held, learner, register, routed, verdict
+from tests.integration.storage.conftest import NOON, SOURCE, held, learner, register, routed, verdict
 
 FULL = Batch(
     ledger=[verdict("M1", considered=3), routed("M1", 1, ("a", "b")), routed("M1", 2, ("c",), "withheld")],

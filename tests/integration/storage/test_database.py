@@ -81,7 +81,7 @@ def test_several_processes_may_open_a_new_database_at_once(database_url: str, ke
         assert {row.msg_id for row in store.ledger()} == {"M0", "M1", "M2", "M3"}
 
 
-@pytest.mark.parametrize("revision", ["0003", "9999", "00010", "a3f9c2"])
+@pytest.mark.parametrize("revision", ["0004", "9999", "00010", "a3f9c2"])
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
     store: Store, admin: sqlalchemy.Engine, database_url: str, key_file: Path, revision: str
 ) -> None:

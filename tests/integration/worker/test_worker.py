@@ -191,7 +191,8 @@ def test_each_kind_of_hostile_bytes_has_its_own_error(desk: Desk) -> None:
     [
         pytest.param(SENDER.encode(), b"platform-a", 3, 1, id="another-agents-source"),
         pytest.param(b"LearnerPersonal", b"LearnerImpersonal", 9, 3, id="unknown-object"),
-        pytest.param(b"SIF_Event>", b"SIF_Request>", 12, 2, id="not-an-event"),
+        pytest.param(b"SIF_Event>", b"SIF_Register>", 12, 2, id="of-no-kind-that-the-intake-takes"),
+        pytest.param(b"SIF_Event>", b"SIF_Request>", 1, 3, id="a-request-that-is-none"),
         pytest.param(b'Version="2.4"', b'Version="9.9"', 12, 3, id="unknown-version"),
     ],
 )

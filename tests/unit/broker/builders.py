@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
 import schemas
 from broker.agreements import UNDELIVERED, Agreement, Scope
-from broker.pipeline import Accepted, Decision
-from broker.protocol.envelope import NAMESPACE, Action, Header, build_event
+from broker.pipeline import Accepted, Decision, Inbound, read
+from broker.protocol.envelope import NAMESPACE, Action, Header, build_event, build_message
 from broker.protocol.identifiers import AgentId, Establishment, MsgId
 from broker.registry import PUBLISHING, AgentRecord, Registry, Role, Topic, grants
 from broker.validation import Refusal
@@ -20,6 +20,7 @@ XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 TODAY: Final = date(2026, 9, 15)
 TIMESTAMP: Final = "2026-09-15T08:15:00Z"
 MSG_ID: Final = MsgId("0123456789ABCDEF0123456789ABCDEF")
+ANSWER_ID: Final = MsgId("FEDCBA9876543210FEDCBA9876543210")
 
 MIS: Final = AgentId("mis-8209901")
 MERLIN: Final = AgentId("merlin")
@@ -142,6 +143,54 @@ def agreement(
         shielded,
         "0" * 8,
     )
+
+
+def request(
+    object_type: str = "LearnerPersonal",
+    *,
+    sender: str = MERLIN,
+    versions: Iterable[str] = ("2.*",),
+    buffer: int | str = 65_536,
+    query: str = "",
+    msg_id: MsgId = MSG_ID,
+    version: str = "2.4",
+    **more: Any,
+) -> bytes:
+    """Return a SIF_Request for all of an object; *query* is what to ask instead, *more* goes into its header."""
+    listed = "".join(f"<SIF_Version>{one}</SIF_Version>" for one in versions)
+    query = query or f'<SIF_Query><SIF_QueryObject ObjectName="{object_type}"/></SIF_Query>'
+    content = f"{listed}<SIF_MaxBufferSize>{buffer}</SIF_MaxBufferSize>{query}"
+    return build_message("SIF_Request", header(sender, msg_id)._replace(**more), content.encode(), version)
+
+
+def response(
+    *objects: str,
+    packet: int | str = 1,
+    more: bool = False,
+    sender: str = MIS,
+    to: str | None = MERLIN,
+    request_id: str = MSG_ID,
+    payload: str | None = None,
+    msg_id: MsgId = ANSWER_ID,
+    version: str = "2.4",
+    **fields: Any,
+) -> bytes:
+    """Return a SIF_Response with *objects*; *payload* is what it holds instead, *fields* go into its header."""
+    payload = f"<SIF_ObjectData>{''.join(objects)}</SIF_ObjectData>" if payload is None else payload
+    content = (
+        f"<SIF_RequestMsgId>{request_id}</SIF_RequestMsgId><SIF_PacketNumber>{packet}</SIF_PacketNumber>"
+        f"<SIF_MorePackets>{'Yes' if more else 'No'}</SIF_MorePackets>{payload}"
+    )
+    destination = AgentId(to) if to else None
+    top = header(sender, msg_id)._replace(destination_id=destination, **fields)
+    return build_message("SIF_Response", top, content.encode(), version)
+
+
+def read_event(body: bytes, login: AgentId = MIS, routing_key: str | None = None) -> Inbound:
+    """Return the event in *body*; a request or a response fails the test."""
+    found = read(body, login, routing_key)
+    assert isinstance(found, Inbound), found
+    return found
 
 
 def accepted(decision: Decision) -> Accepted:

@@ -44,6 +44,7 @@ from tests.unit.broker.builders import (
     event,
     header,
     personal,
+    read_event,
     refused,
     registry,
 )
@@ -67,7 +68,7 @@ def tell(
     validator = Validator(schemas.load(), RuleSet(rules))
     zone = registry(agent(MIS, publish=OBJECTS, establishments=agents), ZONE.agents[MERLIN])
     router = Router(zone, [EVERYTHING], TODAY)
-    return decide(read(body, MIS, None), router, index or LearnerIndex(), validator=validator)
+    return decide(read_event(body), router, index or LearnerIndex(), validator=validator)
 
 
 def add(more: str = "", local_id: str = "") -> bytes:
@@ -329,7 +330,7 @@ def picture(person: str) -> bytes:
 
 def gets(body: bytes, scope: str, index: LearnerIndex) -> bool:
     shared = replace(EVERYTHING, scope=type(EVERYTHING.scope)(scope))
-    decision = decide(read(body, MIS, None), Router(ZONE, [shared], TODAY), index)
+    decision = decide(read_event(body), Router(ZONE, [shared], TODAY), index)
     return AgentId(MERLIN) in delivered(decision)
 
 
@@ -420,7 +421,7 @@ def incident(*learners: str) -> bytes:
 
 def test_an_incident_goes_where_one_of_its_learners_is_in_scope_without_the_others() -> None:
     shared = replace(EVERYTHING, scope=type(EVERYTHING.scope)("enrolled"))
-    decision = decide(read(incident(ALEX, BILLIE), MIS, None), Router(ZONE, [shared], TODAY), enrolled(ALEX))
+    decision = decide(read_event(incident(ALEX, BILLIE)), Router(ZONE, [shared], TODAY), enrolled(ALEX))
 
     body = delivered(decision)[MERLIN]
     assert ALEX.encode() in body
@@ -435,7 +436,7 @@ def test_a_shielded_learner_is_cut_out_of_an_incident_and_keeps_back_one_of_thei
     index = enrolled(ALEX, BILLIE)
     index.learners[BILLIE] = replace(index.learners[BILLIE], shielded=True)
 
-    decision = decide(read(incident(ALEX, BILLIE), MIS, None), Router(ZONE, [EVERYTHING], TODAY), index)
+    decision = decide(read_event(incident(ALEX, BILLIE)), Router(ZONE, [EVERYTHING], TODAY), index)
     assert BILLIE.encode() not in delivered(decision)[MERLIN]
     assert not gets(incident(BILLIE), "all", index)
 

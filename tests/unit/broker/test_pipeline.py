@@ -48,6 +48,7 @@ from tests.unit.broker.builders import (
     event,
     header,
     personal,
+    read_event,
     refused,
     registry,
     withheld,
@@ -78,7 +79,7 @@ def tell(
     agents: Registry = ZONE,
     only: AgentId | None = None,
 ) -> Decision:
-    return decide(read(body, sender, None), Router(agents, agreements, TODAY), index or LearnerIndex(), only=only)
+    return decide(read_event(body, sender), Router(agents, agreements, TODAY), index or LearnerIndex(), only=only)
 
 
 def run(bodies: Sequence[bytes], *agreements: Agreement, index: LearnerIndex | None = None) -> list[Decision]:
@@ -87,7 +88,7 @@ def run(bodies: Sequence[bytes], *agreements: Agreement, index: LearnerIndex | N
     router = Router(ZONE, agreements, TODAY)
     decisions: list[Decision] = []
     for body in bodies:
-        decision = decide(read(body, MIS, None), router, known)
+        decision = decide(read_event(body), router, known)
         for observed in accepted(decision).observed:
             known.apply(observed)
         decisions.append(decision)
@@ -178,7 +179,7 @@ def test_one_object_without_a_right_refuses_the_whole_event() -> None:
 
 
 def test_the_routing_key_is_that_of_the_learner_the_object_is_about() -> None:
-    assert read(add_personal(ALEX), MIS, intake_key(ALEX)).learners == (ALEX,)
+    assert read_event(add_personal(ALEX), MIS, intake_key(ALEX)).learners == (ALEX,)
     for wrong in (intake_key(BILLIE), "", ALEX):
         with pytest.raises(NotValid, match="routing key"):
             read(add_personal(ALEX), MIS, wrong)
@@ -194,7 +195,7 @@ def test_objects_of_several_learners_do_not_travel_in_one_message() -> None:
 def test_an_object_about_no_learner_may_have_any_key() -> None:
     body = event(("SchoolInfo", Action.CHANGE, f'<SchoolInfo RefId="{SCHOOL}"/>'))
 
-    assert not any(read(body, MIS, "anything").learners)
+    assert not any(read_event(body, MIS, "anything").learners)
 
 
 @pytest.mark.parametrize("ref", ["", 'LearnerPersonalRefId=""', 'LearnerPersonalRefId="  "'])
@@ -213,7 +214,7 @@ def test_a_message_says_what_has_to_be_loaded_to_decide_it() -> None:
         ("TermInfo", Action.CHANGE, f'<TermInfo RefId="{ENROLMENT}" SchoolInfoRefId="{SCHOOL} "/>'),
     )
 
-    inbound = read(body, MIS, None)
+    inbound = read_event(body)
 
     assert {ALEX, BILLIE} <= set(inbound.learners)
     assert inbound.contacts == (CONTACT,)
@@ -313,7 +314,7 @@ def test_a_valid_object_arrives_whole_where_it_is_shared_whole(name: str, kind: 
 
 def all_known(body: bytes) -> LearnerIndex:
     """Return an index in which each learner mentioned is known and each contact is somebody's."""
-    inbound = read(body, MIS, None)
+    inbound = read_event(body)
     learners = [Learner(ref) for ref in inbound.learners if ref]
     return index_of(*learners, **dict.fromkeys(inbound.contacts, ALEX))
 

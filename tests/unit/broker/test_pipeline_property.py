@@ -10,7 +10,7 @@ from lxml import etree
 import schemas
 from broker.agreements import UNDELIVERED, Agreement
 from broker.learners import Learner, LearnerIndex
-from broker.pipeline import decide, read
+from broker.pipeline import decide
 from broker.protocol.envelope import NAMESPACE, Action, event_objects, local_name, parse_message
 from broker.protocol.identifiers import AgentId
 from broker.routing import Router
@@ -25,6 +25,7 @@ from tests.unit.broker.builders import (
     delivered,
     event,
     paths_of,
+    read_event,
     registry,
     withheld,
 )
@@ -81,7 +82,7 @@ def test_each_recipient_gets_all_that_is_shared_with_it_and_no_more(data: st.Dat
     action = data.draw(st.sampled_from([Action.CHANGE, Action.DELETE]))
     agreements = data.draw(agreements_on(object_type))
     xml = etree.tostring(sent, encoding="unicode").replace(f' xmlns="{NAMESPACE}"', "", 1)
-    inbound = read(event((object_type, action, xml)), MIS, None)
+    inbound = read_event(event((object_type, action, xml)))
     index = LearnerIndex()
     index.learners = {ref: Learner(ref) for ref in inbound.learners if ref}
     index.contacts = {ref: frozenset({"1" * 32}) for ref in inbound.contacts}  # whose contact it is, is known

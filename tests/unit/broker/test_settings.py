@@ -6,7 +6,7 @@ import pytest
 
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
-from broker.settings import load_zone, zone_stamp
+from broker.settings import load_zone
 from tests.unit.broker.builders import agent
 
 GOOD = """
@@ -141,18 +141,3 @@ def test_secrets_are_kept_below_state(tmp_path: Path) -> None:
 
     assert zone.key_file.parent == zone.state
     assert zone.credentials("merlin").is_relative_to(zone.state)
-
-
-def test_the_stamp_changes_with_every_file_of_the_configuration(tmp_path: Path) -> None:
-    stamps = {zone_stamp(tmp_path)}
-    stamps.add(zone_stamp(folder_with(tmp_path, GOOD)))
-    stamps.add(zone_stamp(folder_with(tmp_path, GOOD + "\n")))
-    (tmp_path / "agreements").mkdir()
-    (tmp_path / "agreements" / "a.toml").write_text("a")
-    stamps.add(zone_stamp(tmp_path))
-    (tmp_path / "agreements" / "a.toml").write_text("ab")
-    stamps.add(zone_stamp(tmp_path))
-    (tmp_path / "agreements" / "a.toml").unlink()
-    stamps.add(zone_stamp(tmp_path))
-
-    assert len(stamps) == 5  # the last is the third again

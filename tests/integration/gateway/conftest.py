@@ -1,0 +1,147 @@
+"""A running zone with a gateway, for a file of tests; each test has agents of its own names."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from broker.settings import Zone, load_zone
+from broker.storage import Store, open_store
+from broker.supervisor import RunningZone, gateway_url, read_secret
+from tests.integration.gateway.sif import Agent, Reaction, Target
+
+COUNT = 60
+"""Providers and platforms, one pair for each test."""
+
+_ZONE = """
+id = "conformance"
+name = "Made up zone"
+partitions = 2
+[gateway]
+port = 0
+[requests]
+timeout = "1h"
+[agents.watcher]
+name = "Watcher"
+[agents.watcher.rights]
+SIF_LogEntry = ["subscribe"]
+[agents.watcher.gateway]
+"""
+_PAIR = """
+[agents.mis-{n}]
+name = "MIS {n}"
+[agents.mis-{n}.rights]
+LearnerPersonal = {{ may = ["publish", "provide"], contexts = ["SIF_Default", "estab-8209901"] }}
+SchoolInfo = ["publish", "respond", "provide"]
+[agents.mis-{n}.gateway]
+[agents.vle-{n}]
+name = "VLE {n}"
+[agents.vle-{n}.rights]
+LearnerPersonal = {{ may = ["subscribe", "request"], contexts = ["SIF_Default", "estab-8209901"] }}
+SchoolInfo = ["request", "subscribe"]
+[agents.vle-{n}.gateway]
+"""
+_AGREEMENT = """
+id = "{name}-{n}"
+title = "Conformance"
+from = ["mis-{n}"]
+to = ["{to}-{n}"]
+purpose = "Conformance tests"
+lawful_basis = "None, all is made up"
+starts = 2020-01-01
+expires = 2099-12-31
+learners = "all"
+[objects.LearnerPersonal]
+share = ["*"]
+[objects.SchoolInfo]
+share = ["@RefId", "LAId"]
+"""
+
+
+def make_zone(folder: Path, pairs: int = COUNT) -> Zone:
+    """Write a zone with *pairs* of agents; vle-N gets whole learners of mis-N, and little of its school."""
+    (folder / "agreements").mkdir(parents=True)
+    (folder / "zone.toml").write_text(_ZONE + "".join(_PAIR.format(n=n) for n in range(pairs)))
+    for n in range(pairs):
+        (folder / "agreements" / f"a{n}.toml").write_text(_AGREEMENT.format(name="whole", n=n, to="vle"))
+    return load_zone(folder)
+
+
+@dataclass(slots=True)
+class Zoned:
+    """A running zone and the agents that tests have made."""
+
+    running: RunningZone
+    store: Store
+    agents: list[Agent] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+    def agent(self, agent_id: str, version: str = "2.1") -> Agent:
+        """Return an agent by its id, not yet registered."""
+        found = Agent(agent_id, self.url(agent_id), version)
+        self.agents.append(found)
+        return found
+
+    def url(self, agent_id: str) -> str:
+        """Return the address of an agent."""
+        assert self.running.gateway_port is not None
+        secret = read_secret(self.running.zone.credentials(agent_id))
+        return gateway_url(self.running.zone, self.running.gateway_port, secret)
+
+    def target(self, agent_id: str, reaction: Reaction = lambda _message: 1) -> Target:
+        """Return where *agent_id* may be pushed to."""
+        found = Target(agent_id, reaction)
+        self.targets.append(found)
+        return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningZone]:
+    folder = tmp_path_factory.mktemp("gateway") / "zone"
+    zone = make_zone(folder)
+    with (folder / "zone.log").open("w") as logged, RunningZone(zone, log_file=logged.fileno()) as started:
+        yield started
+
+
+@pytest.fixture
+def zoned(running: RunningZone) -> Iterator[Zoned]:
+    zone = running.zone
+    with open_store(zone.database_url, zone.key_file) as store:
+        made = Zoned(running, store)
+        yield made
+        for agent in made.agents:
+            agent.close()
+        for target in made.targets:
+            target.close()
+
+
+Pair = tuple[Agent, Agent]
+_taken = iter(range(COUNT))
+
+
+@pytest.fixture
+def pair(zoned: Zoned) -> Pair:
+    """A MIS that provides learners and a platform that subscribes to them, both registered to pull."""
+    number = next(_taken)
+    mis, vle = zoned.agent(f"mis-{number}"), zoned.agent(f"vle-{number}")
+    for agent in (mis, vle):
+        assert agent.register().code == 0
+    assert vle.subscribe("LearnerPersonal").code == 0
+    return mis, vle
+
+
+@pytest.fixture
+def pushed(zoned: Zoned) -> Callable[[Reaction], tuple[Agent, Agent, Target]]:
+    """Return a MIS, and a platform that is pushed to and reacts as told."""
+
+    def make(reaction: Reaction = lambda _message: 1) -> tuple[Agent, Agent, Target]:
+        number = next(_taken)
+        mis, vle = zoned.agent(f"mis-{number}"), zoned.agent(f"vle-{number}")
+        target = zoned.target(vle.id, reaction)
+        assert mis.register().code == 0
+        assert vle.register(push_to=target.url).code == 0
+        assert vle.subscribe("LearnerPersonal").code == 0
+        return mis, vle, target
+
+    return make
