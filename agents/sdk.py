@@ -1,5 +1,6 @@
 """The SDK: an agent as an object with handlers; what runs it is the runtime's."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,8 @@ class Agent:
         self._handlers: dict[str, list[Handler]] = {}
         self._providers: dict[str, Provider] = {}
         self._answer_handlers: dict[str, list[AnswerHandler]] = {}
+        self._runtime: Runtime | None = None
+        self._stopping = threading.Event()
         self._schema: SchemaSet = load()
         self._parts = make_parts(settings)
         self._store = Store(settings.state_folder)
@@ -216,12 +219,18 @@ class Agent:
             dict(self._providers),
             {name: tuple(found) for name, found in self._answer_handlers.items()},
         )
-        self._runtime = Runtime(self.settings, self._parts, self._store, functions, progress)
-        with structlog.contextvars.bound_contextvars(agent=self.settings.id):
-            if once:
-                self._runtime.run_once(self._connect, limits)
-            else:
-                self._runtime.run(self._connect)
+        runtime = self._runtime = Runtime(self.settings, self._parts, self._store, functions, progress)
+        if self._stopping.is_set():
+            runtime.stop()
+        try:
+            with structlog.contextvars.bound_contextvars(agent=self.settings.id):
+                if once:
+                    runtime.run_once(self._connect, limits)
+                else:
+                    runtime.run(self._connect)
+        finally:
+            self._runtime = None
+            self._stopping.clear()
 
     @contextmanager
     def received(self) -> Iterator[KeptObjects]:
@@ -242,8 +251,10 @@ class Agent:
         return all(file.outcome == "read" for file in FileLedger(self._store).all())
 
     def stop(self) -> None:
-        """End :meth:`run` from another thread or a handler."""
-        self._runtime.stop()
+        """End :meth:`run` from another thread or a handler; called before it, the next one ends at once."""
+        self._stopping.set()
+        if (runtime := self._runtime) is not None:
+            runtime.stop()
 
     def close(self) -> None:
         """Close the agent's state."""

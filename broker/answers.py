@@ -13,6 +13,7 @@ from broker.pipeline import (
     about_learner,
     allowed_learners,
     message_root,
+    names_whom_it_is_about,
     observe_object,
     standings_of,
     untouched,
@@ -95,13 +96,23 @@ def share_packet(
 def _piece(
     event: EventObject, sender: AgentId, requester: AgentId, router: Router, index: LearnerIndex
 ) -> tuple[View, bytes] | Reason:
+    if not names_whom_it_is_about(event):
+        return Reason.NOT_IN_SCOPE
     standings = standings_of(event, observe_object(sender, event, index), router, index)
     view = router.share(sender, requester, event.object_type, standings)
     if isinstance(view, Reason):
         return view
     allowed = allowed_learners(event, sender, requester, router, index) if view.mentions_learners else frozenset()
     piece = view.cut(event.element, allowed.__contains__)
+    if piece is None and _has_keys_alone(event):  # nothing else was asked for
+        piece = view.keys_only(event.element)
     return Reason.NOTHING_SHARED if piece is None else (view, piece)
+
+
+def _has_keys_alone(event: EventObject) -> bool:
+    element = event.element
+    names = {f"@{name}" for name in element.attrib} | {local_name(child) for child in element}
+    return names <= set(schemas.load().keys(event.object_type))
 
 
 def pass_error(reply: Reply, pending: Pending) -> bytes:

@@ -21,16 +21,19 @@ from rich.table import Table
 from rich.text import Text
 
 from broker import quarantine
+from broker.gateway_cli import app as gateway_app
 from broker.logs import configure_logging
 from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
 from broker.quality_cli import quality
 from broker.reports import explain_message, fault_table, ledger_table, next_step, quarantine_table, reconciliation
+from broker.request_cli import request, requests
 from broker.schema_cli import app as schema_app
 from broker.settings import Zone, load_zone
 from broker.storage import QuarantineEntry, QuarantineState, Store, open_store
 from broker.storage.encoding import sentence
 from broker.supervisor import RunningZone, gateway_url, read_url
+from broker.tls_cli import app as tls_app
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.zone_cli import app as zone_app
 from broker.zone_cli import doctor
@@ -53,11 +56,18 @@ held = typer.Typer(
 app.add_typer(held, name="quarantine")
 app.add_typer(schema_app, name="schema")
 app.add_typer(zone_app, name="zone")
+app.add_typer(gateway_app, name="gateway")
+app.add_typer(tls_app, name="tls")
 app.command(epilog="Examples:  sifzone doctor   ·   sifzone doctor --zone my-zone --json")(doctor)
 app.command(
     epilog="Examples:  sifzone quality   ·   sifzone quality --school 8209901 --records   ·   "
     "sifzone quality --html quality.html"
 )(quality)
+app.command(
+    epilog='Examples:  sifzone request LearnerPersonal --as gw-vle --where "LocalId = 000412"   ·   '
+    "sifzone request SchoolInfo --as merlin --to mis-8209901 --format xml --out schools.xml"
+)(request)
+app.command(epilog="Examples:  sifzone requests   ·   sifzone requests --state answering --agent gw-vle")(requests)
 
 _PLAIN_WIDTH: Final = 200
 """Columns of what goes to a file or another program: wide enough that no id is cut."""

@@ -188,6 +188,14 @@ def _check_named(event: EventObject, person: str | None, mentioned: tuple[str, .
         )
 
 
+def names_whom_it_is_about(event: EventObject) -> bool:
+    """Tell whether an object names all that its scope is told by; a query can leave them out of what answers it."""
+    if about_learner(event) == "" or _about_person(event) == "":
+        return False
+    needed = _learners_path(event.object_type) is not None
+    return not needed or bool(mentioned_learners(event.element, event.object_type))
+
+
 def about_learner(event: EventObject) -> str | None:
     """Return the RefId of the learner that an object is about; None when objects of its kind are about no learner."""
     path = _learner_path(event.object_type)
@@ -286,7 +294,7 @@ def first_fault(inbound: Inbound, validator: Validator, today: date) -> Refusal 
     facts = NothingKnown(today)
     for event in inbound.objects:
         validator.check_known(event)
-        refused = validator.refusal(event, validator.check(event, edition, facts))
+        refused = validator.refusal(event, validator.check_refusing(event, edition, facts))
         if refused is not None:
             return refused
     return None

@@ -97,7 +97,7 @@ def _agents(before: Zone, after: Zone, waiting: Mapping[AgentId, int]) -> Iterat
     for agent in sorted(old.keys() | new.keys()):
         was, now = old.get(agent), new.get(agent)
         if now is None:
-            yield _removed(agent, waiting.get(agent, 0))
+            yield _removed(old[agent], waiting.get(agent, 0))
         elif was is None:
             yield _added(now, after.settings.agents[agent].gateway)
         else:
@@ -106,13 +106,13 @@ def _agents(before: Zone, after: Zone, waiting: Mapping[AgentId, int]) -> Iterat
         yield from _rights(agent, was, now, after.registry)
 
 
-def _removed(agent: AgentId, messages: int) -> Change:
+def _removed(agent: AgentRecord, messages: int) -> Change:
     warning = ""
     if messages:
         warning = f"{messages} message{'s wait' if messages > 1 else ' waits'} in its queue, which nobody may then read"
-    queue = agent_queue(agent)
-    words = f"is removed: its login loses its rights, its queue {queue} stays with the messages in it"
-    return _change(agent, Kind.LOSE, words, warning)
+    lost = "the gateway does not know it any more" if agent.gateway else "its login loses its rights"
+    words = f"is removed: {lost}, its queue {agent_queue(agent.id)} stays with the messages in it"
+    return _change(agent.id, Kind.LOSE, words, warning)
 
 
 def _added(agent: AgentRecord, gateway: GatewayAgentSettings | None) -> Change:

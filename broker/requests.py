@@ -408,7 +408,7 @@ def decide_response(
             "SIF_RequestMsgId names no request that waits for your answer: it may have been answered, cancelled or "
             "have expired"
         )
-    if reply.packet < pending.next_packet:
+    if 1 <= reply.packet < pending.next_packet:
         raise AlreadyAnswered(f"packet {reply.packet} was answered already: send packet {pending.next_packet}")
     destination = reply.message.header.destination_id
     if destination is not None and destination != pending.requester:

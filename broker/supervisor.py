@@ -181,6 +181,11 @@ class RunningZone:
         """Process ids of the workers, by number."""
         return tuple(process.pid for process in self._workers)
 
+    @property
+    def gateway_pid(self) -> int | None:
+        """Process id of the gateway; None when there is none."""
+        return None if self._gateway is None else self._gateway.pid
+
     def stop(self) -> None:
         """Stop the agents, the workers, then the node when it is ours; safe to call twice."""
         _end(list(self._agents.values()))

@@ -19,7 +19,7 @@ from broker.doctor import State, examine
 from broker.plan import Change, Kind, plan
 from broker.protocol.errors import ConfigurationError, ZoneError
 from broker.protocol.identifiers import AgentId
-from broker.protocol.topology import agent_queue
+from broker.protocol.topology import agent_queue, requests_queue
 from broker.rabbitmq import ManagementError
 from broker.settings import Zone, load_zone
 from broker.supervisor import administrator
@@ -119,7 +119,10 @@ def _waiting(zone: Zone) -> Mapping[AgentId, int]:
             queues = management.queues(zone.id)
     except (ManagementError, ConfigurationError):
         return {}
-    return {agent: queues.get(agent_queue(agent), (0, 0))[0] for agent in zone.registry.agents}
+    return {
+        agent: sum(queues.get(queue, (0, 0))[0] for queue in (agent_queue(agent), requests_queue(agent)))
+        for agent in zone.registry.agents
+    }
 
 
 def _show(changes: Sequence[Change]) -> None:

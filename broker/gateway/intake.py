@@ -73,16 +73,22 @@ class Intake:
         key = (source, msg_id)
         while key in self._under_way:  # sent again before the first was answered
             await asyncio.wait([self._under_way[key]])
-        if key in self._taken or await self._seen.ask(key):
+        if key in self._taken:
             return Ack(source, msg_id, status=DUPLICATE)
         done = self._under_way[key] = asyncio.get_running_loop().create_future()
+        # Asked while RabbitMQ is: what is published a second time, the worker takes for what it is.
+        seen = asyncio.ensure_future(self._seen.ask(key))
         try:
             refused = await self._put(agent, message, body)
+            is_duplicate = await seen
         except ZoneError as error:
-            refused = refusal(error)
+            seen.cancel()
+            refused, is_duplicate = refusal(error), False
         finally:
             del self._under_way[key]
             done.set_result(None)
+        if is_duplicate:
+            return Ack(source, msg_id, status=DUPLICATE)
         if refused is None:
             self._remember(key)
             return Ack(source, msg_id, status=DONE)

@@ -14,7 +14,7 @@ import uvicorn
 from broker.applied import applied_zone
 from broker.gateway.delivery import Delivery
 from broker.gateway.gateway import Gateway
-from broker.gateway.http import TlsProtocol, make_app
+from broker.gateway.http import Front, TlsProtocol
 from broker.gateway.link import Link
 from broker.gateway.push import Patience
 from broker.gateway.state import State, certificate_files
@@ -53,11 +53,13 @@ async def serve(zone: Zone, port: int, patience: Patience = Patience()) -> None:
         delivery = Delivery(store, reads, writes)
         link = Link(AmqpTransport(amqp), delivery.received, delivery.lost)
         delivery.link = link
-        async with httpx.AsyncClient(verify=pushing, limits=limits, timeout=patience.timeout, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            verify=pushing, limits=limits, timeout=patience.timeout, trust_env=False
+        ) as client:
             link.declare(state.topology())
             gateway = Gateway(state, store, link, delivery, client, patience)
             try:
-                await _serve(make_app(gateway, state), zone, state, port)
+                await _serve(Front(gateway, state), zone, state, port)
             finally:
                 await gateway.close()
                 await link.close()
@@ -65,7 +67,7 @@ async def serve(zone: Zone, port: int, patience: Patience = Patience()) -> None:
                 writes.close()
 
 
-async def _serve(app: object, zone: Zone, state: State, port: int) -> None:
+async def _serve(app: Front, zone: Zone, state: State, port: int) -> None:
     files = certificate_files(zone)
     host = zone.settings.gateway.host
 
@@ -74,7 +76,7 @@ async def _serve(app: object, zone: Zone, state: State, port: int) -> None:
         return server_context(*files, state.credentials.trusted, client_certificates=True)
 
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # FastAPI is an application
+        app,
         host=host,
         port=port,
         http=TlsProtocol,

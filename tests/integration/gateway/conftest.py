@@ -1,5 +1,9 @@
-"""A running zone with a gateway, for a file of tests; each test has agents of its own names."""
+"""A running zone with a gateway, one for all tests of a process; each test has agents of its own names."""
 
+import http.client
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from broker.settings import Zone, load_zone
-from broker.storage import Store, open_store
+from broker.storage import QuarantineEntry, Store, open_store
 from broker.supervisor import RunningZone, gateway_url, read_secret
-from tests.integration.gateway.sif import Agent, Reaction, Target
+from tests.integration.gateway.sif import Agent, Reaction, Target, eventually
 
-COUNT = 60
+COUNT = 260
 """Providers and platforms, one pair for each test."""
 
 _ZONE = """
@@ -27,6 +31,17 @@ name = "Watcher"
 [agents.watcher.rights]
 SIF_LogEntry = ["subscribe"]
 [agents.watcher.gateway]
+[agents.adder]
+name = "Adds only"
+[agents.adder.rights]
+LearnerPersonal = ["publish-add"]
+[agents.adder.gateway]
+[agents.everybody]
+name = "May do everything"
+[agents.everybody.rights]
+SchoolInfo = { may = ["publish", "provide", "respond", "subscribe", "request"], contexts = ["SIF_Default", "c-2"] }
+SIF_LogEntry = ["subscribe"]
+[agents.everybody.gateway]
 """
 _PAIR = """
 [agents.mis-{n}]
@@ -83,6 +98,11 @@ class Zoned:
         self.agents.append(found)
         return found
 
+    def pair(self) -> tuple[Agent, Agent]:
+        """Return a MIS and a platform that no other test has, not yet registered."""
+        number = next(_taken)
+        return self.agent(f"mis-{number}"), self.agent(f"vle-{number}")
+
     def url(self, agent_id: str) -> str:
         """Return the address of an agent."""
         assert self.running.gateway_port is not None
@@ -95,8 +115,40 @@ class Zoned:
         self.targets.append(found)
         return found
 
+    def restart_gateway(self) -> None:
+        """Kill the gateway, and return when the next one takes messages."""
+        before = self.running.gateway_pid
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        until = time.monotonic() + 30
+        while self.running.gateway_pid == before or not self._is_up():
+            assert time.monotonic() < until, "the gateway does not come back"
+            self.running.check()
+            time.sleep(0.05)
+        for agent in self.agents:
+            agent.close()
 
-@pytest.fixture(scope="module")
+    def _is_up(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.running.gateway_port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def kept(self, source: str, code: tuple[int, int]) -> QuarantineEntry:
+        """Return the entry in quarantine of a message of *source* that was refused with *code*, once it is there."""
+
+        def find() -> QuarantineEntry | None:
+            entries = self.store.quarantine_list(source=source)
+            return next((entry for entry in entries if (entry.category, entry.code) == code), None)
+
+        return eventually(find)
+
+
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningZone]:
     folder = tmp_path_factory.mktemp("gateway") / "zone"
     zone = make_zone(folder)
@@ -111,20 +163,38 @@ def zoned(running: RunningZone) -> Iterator[Zoned]:
         made = Zoned(running, store)
         yield made
         for agent in made.agents:
-            agent.close()
+            agent.leave()
         for target in made.targets:
             target.close()
 
 
 Pair = tuple[Agent, Agent]
+Pushed = Callable[[Reaction], tuple[Agent, Agent, Target]]
 _taken = iter(range(COUNT))
+
+
+@pytest.fixture
+def solo(zoned: Zoned) -> Agent:
+    """An agent that has registered to pull."""
+    agent, _ = zoned.pair()
+    assert agent.register().code == 0
+    return agent
+
+
+@pytest.fixture
+def asking(zoned: Zoned) -> Pair:
+    """A MIS that provides learners in the default context, and a platform that may ask it; neither has subscribed."""
+    mis, vle = zoned.pair()
+    for agent in (mis, vle):
+        assert agent.register().code == 0
+    assert mis.provide("LearnerPersonal").code == 0
+    return mis, vle
 
 
 @pytest.fixture
 def pair(zoned: Zoned) -> Pair:
     """A MIS that provides learners and a platform that subscribes to them, both registered to pull."""
-    number = next(_taken)
-    mis, vle = zoned.agent(f"mis-{number}"), zoned.agent(f"vle-{number}")
+    mis, vle = zoned.pair()
     for agent in (mis, vle):
         assert agent.register().code == 0
     assert vle.subscribe("LearnerPersonal").code == 0
@@ -132,12 +202,11 @@ def pair(zoned: Zoned) -> Pair:
 
 
 @pytest.fixture
-def pushed(zoned: Zoned) -> Callable[[Reaction], tuple[Agent, Agent, Target]]:
+def pushed(zoned: Zoned) -> Pushed:
     """Return a MIS, and a platform that is pushed to and reacts as told."""
 
     def make(reaction: Reaction = lambda _message: 1) -> tuple[Agent, Agent, Target]:
-        number = next(_taken)
-        mis, vle = zoned.agent(f"mis-{number}"), zoned.agent(f"vle-{number}")
+        mis, vle = zoned.pair()
         target = zoned.target(vle.id, reaction)
         assert mis.register().code == 0
         assert vle.register(push_to=target.url).code == 0

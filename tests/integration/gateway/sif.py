@@ -4,21 +4,45 @@ import gzip
 import http.client
 import queue
 import secrets
+import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from lxml import etree
 
+import schemas
+
+Found = TypeVar("Found")
 SIF: Final = "http://www.sifinfo.org/uk/infrastructure/2.x"
 NS: Final = f"{{{SIF}}}"
 CONTENT_TYPE: Final = 'application/xml;charset="utf-8"'
 SECONDS: Final = 20.0
 NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+
+
+def eventually(look: Callable[[], Found | None], seconds: float = 20.0) -> Found:
+    """Return what *look* finds, as soon as it finds anything true."""
+    until = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
+
+
+def contexts(*names: str) -> str:
+    """Return SIF_Contexts."""
+    return "<SIF_Contexts>" + "".join(f"<SIF_Context>{name}</SIF_Context>" for name in names) + "</SIF_Contexts>"
+
+
+SECTIONS: Final = ("Provide", "Subscribe", "PublishAdd", "PublishChange", "PublishDelete", "Request", "Respond")
 
 
 def new_id() -> str:
@@ -64,6 +88,17 @@ class Answer:
             return None
         start, end = self.body.index(b"<SIF_Data>") + 10, self.body.rindex(b"</SIF_Data>")
         return Message(self.body[start:end])
+
+    def data(self, name: str) -> etree._Element:
+        """Return the element *name* in SIF_Data."""
+        found = self.root[0].find(f"{NS}SIF_Status/{NS}SIF_Data/{NS}{name}")
+        assert found is not None, self.body
+        return found
+
+    @property
+    def findings(self) -> tuple[schemas.Finding, ...]:
+        """What the message schema finds in it."""
+        return schemas.check_message(self.root)
 
     @property
     def own_id(self) -> str:
@@ -121,25 +156,38 @@ class Message:
 class Agent:
     """An agent of a zone, by its URL; not for several threads at once."""
 
-    def __init__(self, agent_id: str, url: str, version: str = "2.1") -> None:
-        self.id, self.url, self.version = agent_id, url, version
-        self._connection: http.client.HTTPConnection | None = None
+    def __init__(self, agent_id: str, url: str, version: str = "2.1", tls: ssl.SSLContext | None = None) -> None:
+        self.id, self.url, self.version, self.tls = agent_id, url, version, tls
+        self.headers: dict[str, str] = {}
+        """Sent with every message."""
+        self.connection: http.client.HTTPConnection | None = None
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        if self.connection is not None:
+            self.connection.close()
+
+    def leave(self) -> None:
+        """Unregister, and close the connection."""
+        self.close()
+        if self.connection is not None:
+            self.send("SIF_Unregister")
+            self.close()
 
     # -- HTTP ------------------------------------------------------------------------------------------------------
 
     def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """POST *body* over a connection that stays open."""
         parts = urlsplit(self.url)
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
-        sent = {"Content-Type": CONTENT_TYPE, **(headers or {})}
-        self._connection.request("POST", parts.path, body, sent)
-        response = self._connection.getresponse()
+        if self.connection is None:
+            host = parts.hostname or ""
+            if parts.scheme == "https":
+                self.connection = http.client.HTTPSConnection(host, parts.port, timeout=SECONDS, context=self.tls)
+            else:
+                self.connection = http.client.HTTPConnection(host, parts.port, timeout=SECONDS)
+        sent = {"Content-Type": CONTENT_TYPE, **self.headers, **(headers or {})}
+        self.connection.request("POST", parts.path, body, sent)
+        response = self.connection.getresponse()
         found = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, found, response.read())
 
@@ -187,6 +235,13 @@ class Agent:
     def provide(self, *objects: str, contexts: tuple[str, ...] = ()) -> Answer:
         """Provide *objects*."""
         return self.send("SIF_Provide", listed(*objects, contexts=contexts))
+
+    def provision(self, sections: Mapping[str, str] | None = None) -> Answer:
+        """Say all that the agent does: by section, such as Subscribe, SIF_Object elements."""
+        given = sections or {}
+        assert given.keys() <= set(SECTIONS)
+        inner = "".join(f"<SIF_{name}Objects>{given.get(name, '')}</SIF_{name}Objects>" for name in SECTIONS)
+        return self.send("SIF_Provision", inner)
 
     def event(self, element: str, action: str = "Add", *, msg_id: str = "", header: str = "") -> Answer:
         """Publish one object."""
@@ -318,8 +373,18 @@ def learner(ref_id: str = "", local_id: str = "000412", more: str = "") -> str:
     )
 
 
-Reaction = Callable[[Message], "int | tuple[int, int] | bytes | None"]
-"""What a target does with a message: acknowledges with a code, answers with bytes as they are, or drops the connection."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response as it is; *missing* bytes of it never come."""
+
+    status: int = 200
+    body: bytes = b""
+    missing: int = 0
+
+
+Said = int | tuple[int, int] | Reply | None
+Reaction = Callable[[Message], Said]
+"""What a target does with a message: acknowledges with a code, answers as told, or drops the connection."""
 
 
 class Target:
@@ -358,6 +423,14 @@ class Target:
         """Return the next message that was pushed."""
         return self.received.get(timeout=seconds)
 
+    def is_quiet(self, seconds: float = 0.5) -> bool:
+        """Tell whether nothing is pushed for a while."""
+        try:
+            self.received.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
     def take(self, handler: BaseHTTPRequestHandler) -> None:
         """React to one push."""
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
@@ -371,14 +444,23 @@ class Target:
         if said is None:
             handler.close_connection = True
             return
-        answer = said if isinstance(said, bytes) else self.ack_body(plain, said)
-        handler.send_response(200)
+        reply = said if isinstance(said, Reply) else Reply(body=self.ack_body(plain, said))
+        handler.send_response(reply.status)
         handler.send_header("Content-Type", CONTENT_TYPE)
-        handler.send_header("Content-Length", str(len(answer)))
+        handler.send_header("Content-Length", str(len(reply.body) + reply.missing))
         handler.end_headers()
-        handler.wfile.write(answer)
+        handler.wfile.write(reply.body)
+        handler.close_connection = bool(reply.missing)
 
     def ack_body(self, message: Message, code: int | tuple[int, int]) -> bytes:
         """Return a SIF_Ack to *message*."""
         agent = Agent(self.agent_id, "", message.root.get("Version", "2.1"))
         return agent.message("SIF_Ack", ack_content(message.source, message.msg_id, code))
+
+
+def school(ref_id: str = "", name: str = "Made up school") -> str:
+    """Return a SchoolInfo that is valid as an Add."""
+    return (
+        f'<SchoolInfo RefId="{ref_id or new_id()}"><EstablishmentId>9901</EstablishmentId><LAId>820</LAId>'
+        f"<SchoolName>{name}</SchoolName><SessionsPerDay>2</SessionsPerDay></SchoolInfo>"
+    )

@@ -1,9 +1,8 @@
 """The way of a message through the gateway: an event and a request, pulled and pushed."""
 
-from collections.abc import Callable
 
-from tests.integration.gateway.conftest import Pair
-from tests.integration.gateway.sif import Agent, Reaction, Target, learner, new_id
+from tests.integration.gateway.conftest import Pair, Pushed
+from tests.integration.gateway.sif import learner, new_id
 
 
 def test_an_event_is_pulled_byte_for_byte_until_it_is_acknowledged(pair: Pair) -> None:
@@ -18,9 +17,7 @@ def test_an_event_is_pulled_byte_for_byte_until_it_is_acknowledged(pair: Pair) -
     assert vle.get().code == 9
 
 
-def test_an_event_is_pushed_byte_for_byte(
-    pushed: Callable[[Reaction], tuple[Agent, Agent, Target]],
-) -> None:
+def test_an_event_is_pushed_byte_for_byte(pushed: Pushed) -> None:
     mis, _, target = pushed(lambda _message: 1)
     bodies = [mis.event_body(learner()) for _ in range(5)]
 

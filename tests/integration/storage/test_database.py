@@ -23,6 +23,7 @@ from broker.storage import (
     StorageError,
     StorageUnavailable,
     Store,
+    is_migrated,
     open_store,
 )
 from broker.storage.engine import HEAD
@@ -62,6 +63,15 @@ from tests.integration.storage.conftest import verdict
 with open_store(sys.argv[1], Path(sys.argv[2])) as store:
     store.commit(Batch(ledger=[verdict(sys.argv[3])]))
 """
+
+
+def test_whether_a_database_has_this_version_s_tables_is_told_without_making_any(
+    database_url: str, key_file: Path
+) -> None:
+    assert [is_migrated(database_url) for _ in range(2)] == [False, False]
+
+    open_store(database_url, key_file).close()
+    assert is_migrated(database_url)
 
 
 def test_several_processes_may_open_a_new_database_at_once(database_url: str, key_file: Path) -> None:

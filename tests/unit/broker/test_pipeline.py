@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from broker.pipeline import Accepted, Decision, decide, read
 from broker.protocol.envelope import (
     NAMESPACE,
     Action,
+    build_event,
     build_message,
     build_system_control,
     event_objects,
@@ -19,9 +21,10 @@ from broker.protocol.envelope import (
     parse_message,
 )
 from broker.protocol.errors import MessageTypeNotSupported, NotValid, WrongSource
-from broker.protocol.identifiers import AgentId
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.topology import intake_key
-from broker.registry import Registry
+from broker.registry import PUBLISHING, AgentRecord, Channel, Live, Registration, Registry, Role, Topic, grants
+from broker.requests import Question, Reply
 from broker.routing import Router
 from tests.instances import instance
 from tests.unit.broker.builders import (
@@ -51,6 +54,8 @@ from tests.unit.broker.builders import (
     read_event,
     refused,
     registry,
+    request,
+    response,
     withheld,
 )
 
@@ -135,7 +140,7 @@ def test_nobody_sends_as_another_agent(login: str, says: str) -> None:
 @pytest.mark.parametrize(
     "body", [build_message("SIF_Register", header()), build_system_control(header(), "SIF_Ping")], ids=["reg", "ping"]
 )
-def test_the_intake_takes_events_only(body: bytes) -> None:
+def test_the_intake_takes_no_control_messages(body: bytes) -> None:
     with pytest.raises(MessageTypeNotSupported, match=r"sif\.control"):
         read(body, MIS, None)
 
@@ -660,3 +665,175 @@ def test_a_prefixed_message_is_decided_like_any_other() -> None:
             event_objects(parse_message(other[name]))[0].element
         )
         assert event_objects(parse_message(other[name]))[0].element.tag == NS + PERSONAL
+
+
+# --- whole and untouched -----------------------------------------------------------------------------------------
+
+STAY = "LearnerSchoolEnrolment"
+ALL_OF_IT = agreement("all", {PERSONAL: ("*",), STAY: ("*",)}, to=(MERLIN,))
+ENTERS = f'<{STAY} RefId="{ENROLMENT}" LearnerPersonalRefId="{ALEX}"><EntryDate>2026-09-01</EntryDate></{STAY}>'
+SPACED = (
+    event((STAY, Action.CHANGE, ENTERS))
+    .replace(b"><SIF_ObjectData>", b">\n  <SIF_ObjectData >")
+    .replace(b"<EntryDate>", b"<EntryDate   >")
+)
+
+
+def test_what_is_shared_whole_goes_on_byte_for_byte() -> None:
+    assert delivered(tell(SPACED, ALL_OF_IT, NAME_ONLY)) == {MERLIN: SPACED}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"\xef\xbb\xbf", b""),
+        (b'<?xml version="1.0" encoding="UTF-8"?>', b""),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\r\n', b"\r\n"),
+    ],
+    ids=["byte order mark", "declaration", "both, and blanks around it"],
+)
+def test_byte_order_mark_and_declaration_stay_behind(before: bytes, after: bytes) -> None:
+    assert delivered(tell(before + SPACED + after, ALL_OF_IT)) == {MERLIN: SPACED}
+
+
+@pytest.mark.parametrize("note", [f"<!--{SECRET}-->", f"<?note {SECRET}?>"], ids=["comment", "instruction"])
+@pytest.mark.parametrize("place", [b"<SIF_ObjectData >", b"<EntryDate   >", b"</SIF_Event>"], ids=["in", "deep", "end"])
+def test_comments_and_instructions_do_not_leave_the_zone(note: str, place: bytes) -> None:
+    body = SPACED.replace(place, note.encode() + place)
+
+    (got,) = delivered(tell(body, ALL_OF_IT)).values()
+
+    assert SECRET.encode() in body
+    assert SECRET.encode() not in got
+    assert objects_in(got) == [(STAY, "Change", ENTERS)]
+
+
+def test_what_the_message_schema_does_not_know_does_not_go_on() -> None:
+    body = SPACED.replace(b"</SIF_Header>", f"<SIF_Shoes>{SECRET}</SIF_Shoes></SIF_Header>".encode())
+
+    (got,) = delivered(tell(body, ALL_OF_IT)).values()
+
+    assert SECRET.encode() not in got
+
+
+@pytest.mark.parametrize("shared", [ALL_OF_IT, NAME_ONLY], ids=["whole", "a part"])
+@pytest.mark.parametrize("count", [1, 2], ids=["one object", "two objects"])
+def test_a_directed_event_goes_on_without_its_destination(shared: Agreement, count: int) -> None:
+    objects = ((PERSONAL, Action.ADD, personal().encode()),) * count
+    body = build_event(header()._replace(destination_id=VIRTUAL), objects)
+
+    (got,) = delivered(tell(body, shared)).values()
+
+    assert parse_message(body).header.destination_id == VIRTUAL
+    assert parse_message(got).header == parse_message(body).header._replace(destination_id=None)
+
+
+# --- contexts ----------------------------------------------------------------------------------------------------
+
+EXAMS = Context("exams")
+
+
+def in_contexts(*contexts: Context, count: int = 1, action: Action = Action.ADD) -> bytes:
+    objects = ((PERSONAL, action, personal().encode()),) * count
+    return build_event(header()._replace(contexts=contexts), objects)
+
+
+def zone_with_exams(*mine: Role) -> Registry:
+    """Return a zone in which MERLIN gets exams alone, VIRTUAL both, and MIS has rights to exams."""
+    there = Topic(PERSONAL, EXAMS)
+    both = grants([(Role.SUBSCRIBE, Topic(PERSONAL)), (Role.SUBSCRIBE, there)])
+    return registry(
+        agent(MIS, publish=[PERSONAL], rights=[(role, there) for role in mine]),
+        AgentRecord(MERLIN, "Merlin", standing=grants([(Role.SUBSCRIBE, there)])),
+        AgentRecord(VIRTUAL, "Virtual school", standing=both),
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["one object", "two objects"])
+@pytest.mark.parametrize(
+    ("contexts", "gets"),
+    [
+        ((DEFAULT_CONTEXT,), {VIRTUAL}),
+        ((EXAMS,), {MERLIN, VIRTUAL}),
+        ((DEFAULT_CONTEXT, EXAMS), {MERLIN, VIRTUAL}),
+    ],
+    ids=["default", "another", "both"],
+)
+def test_an_event_goes_to_the_subscribers_of_its_contexts_once_each(
+    contexts: tuple[Context, ...], gets: set[AgentId], count: int
+) -> None:
+    everybody = agreement("a", {PERSONAL: ("*",)})
+
+    got = delivered(tell(in_contexts(*contexts, count=count), everybody, agents=zone_with_exams(Role.PUBLISH_ADD)))
+
+    assert set(got) == gets
+    assert {parse_message(body).header.contexts for body in got.values()} == {contexts}
+
+
+@pytest.mark.parametrize(
+    ("action", "code"), [(Action.ADD, 10), (Action.CHANGE, 11), (Action.DELETE, 12)], ids=lambda x: str(x)
+)
+def test_publishing_needs_the_right_in_each_context(action: Action, code: int) -> None:
+    agents = zone_with_exams(*(role for role in Role if role is not PUBLISHING[action]))
+    body = in_contexts(DEFAULT_CONTEXT, EXAMS, action=action)
+
+    given = refused(tell(body, ALL_OF_IT, agents=agents))
+
+    assert (given.category, given.code) == (4, code)
+    assert "exams" in given.summary
+
+
+def test_a_context_that_there_is_not_is_refused() -> None:
+    given = refused(tell(in_contexts(DEFAULT_CONTEXT, Context("sports")), ALL_OF_IT))
+
+    assert (given.category, given.code) == (12, 4)
+
+
+# --- what a recipient can take -----------------------------------------------------------------------------------
+
+
+def registered(**more: object) -> Registry:
+    said = replace(Registration(MERLIN, "Merlin", "2.4", 1.0), **more)  # type: ignore[arg-type]  # fields by name
+    return ZONE.with_live(Live({MERLIN: said}))
+
+
+def demanding(level: int) -> bytes:
+    return build_event(header()._replace(authentication_level=level), ((PERSONAL, Action.ADD, personal().encode()),))
+
+
+@pytest.mark.parametrize(
+    ("body", "agents", "reason"),
+    [
+        (add_personal(), registered(versions=("2.1",)), "version-not-listed"),
+        (add_personal(), registered(max_buffer=100), "larger-than-buffer"),
+        (demanding(2), registered(channel=Channel(1, 4)), "channel-not-secure-enough"),
+    ],
+    ids=["version", "buffer", "channel"],
+)
+def test_who_cannot_take_it_does_not_get_it_and_the_others_do(body: bytes, agents: Registry, reason: str) -> None:
+    everybody = agreement("a", {PERSONAL: ("*",)})
+    others = {VIRTUAL} if reason != "channel-not-secure-enough" else set()  # who never registered is nowhere secure
+
+    decision = tell(body, everybody, agents=agents)
+
+    assert set(delivered(decision)) == others
+    assert withheld(decision)[MERLIN] == reason
+
+
+def test_it_is_what_would_be_delivered_that_has_to_fit() -> None:
+    body = add_personal(ALEX, "<HomeLA>820</HomeLA>")
+    fits = registered(max_buffer=len(delivered(tell(body, NAME_ONLY))[MERLIN]))
+
+    assert set(delivered(tell(body, NAME_ONLY, agents=fits))) == {MERLIN}
+    assert withheld(tell(body, ALL_OF_IT, agents=fits)) == {MERLIN: "larger-than-buffer", VIRTUAL: "no-agreement"}
+
+
+# --- what is no event --------------------------------------------------------------------------------------------
+
+
+def test_requests_and_responses_are_read_as_such() -> None:
+    assert isinstance(read(request(), MERLIN, None), Question)
+    assert isinstance(read(response(personal()), MIS, None), Reply)
+    for body in (request(), response()):
+        with pytest.raises(WrongSource):
+            read(body, VIRTUAL, None)

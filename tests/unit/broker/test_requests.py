@@ -10,7 +10,7 @@ from broker.agreements import Agreement
 from broker.pipeline import read
 from broker.protocol.documents import MAX_ELEMENTS
 from broker.protocol.errors import NotRegistered, NotValid, ZoneError
-from broker.protocol.identifiers import AgentId, Context, MsgId
+from broker.protocol.identifiers import AgentId, Context
 from broker.protocol.query import QueryNotSupported
 from broker.protocol.topology import intake_key
 from broker.registry import AgentRecord, Channel, Live, Provision, Registration, Registry, Role, Topic, grants
@@ -139,12 +139,10 @@ def test_a_responder_in_another_context_answers_there() -> None:
     assert refusal_of(request(destination_id=VIRTUAL), among=among) == (8, 4)
 
 
-@pytest.mark.parametrize("without", [MIS, MERLIN], ids=["its provider", "whoever asks, for a person"])
-def test_who_answers_a_person_is_kept_with_the_request(without: str) -> None:
-    if without == MIS:
-        assert refusal_of(request(), among=registry(without=MIS), reply_to="person.1") == (8, 4)
-    else:
-        assert ask(request(), among=registry(without=MERLIN), reply_to="person.1").pending.reply_to == "person.1"
+def test_a_person_asks_for_an_agent_that_need_not_have_registered_and_the_way_back_is_kept() -> None:
+    given = ask(request(), among=registry(without=MERLIN), reply_to="person.1")
+
+    assert (given.pending.requester, given.pending.reply_to) == (MERLIN, "person.1")
 
 
 @pytest.mark.parametrize("name", ["SIF_ZoneStatus", "SIF_AgentACL"])
@@ -322,16 +320,14 @@ def test_all_about_a_request_travels_under_its_key() -> None:
 OPEN: Final = Pending(MSG_ID, MERLIN, MIS, PERSONAL, HERE.context, "2.4", ("2.4", "2.0r*"), 65_536, NOW, NOW + 3600)
 
 
-def reply(body: bytes, sender: str = MIS) -> Reply:
-    found = read(body, AgentId(sender), None)
+def reply(body: bytes) -> Reply:
+    found = read(body, MIS, None)
     assert isinstance(found, Reply)
     return found
 
 
-def respond(
-    body: bytes, pending: Pending | None = OPEN, *, among: Registry | None = None, sender: str = MIS
-) -> Pending:
-    return decide_response(reply(body, sender), pending, among or registry(), NOW + 60, HOUR).pending
+def respond(body: bytes, pending: Pending | None = OPEN, *, among: Registry | None = None) -> Pending:
+    return decide_response(reply(body), pending, among or registry(), NOW + 60, HOUR).pending
 
 
 def test_a_packet_that_is_the_last_ends_the_request_well() -> None:
@@ -507,10 +503,10 @@ def test_a_request_ends_with_its_responders_fault_and_not_with_anothers_or_a_rep
     assert ends_request(error) is ends
 
 
-def test_a_packet_that_came_before_is_known_as_such() -> None:
+def test_a_packet_that_came_before_is_known_as_such_and_packet_0_never_came() -> None:
     with pytest.raises(AlreadyAnswered, match="packet 2"):
         respond(response(packet=1), replace(OPEN, next_packet=2))
+    with pytest.raises(OutOfSequence) as caught:
+        respond(response(packet=0), replace(OPEN, next_packet=2))
 
-
-def test_the_number_of_a_request_is_never_a_learners() -> None:
-    assert question(request(msg_id=MsgId("A" * 32))).message.header.msg_id == "A" * 32
+    assert ends_request(caught.value)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from broker.agreements import Agreement, Scope
 from broker.learners import NOBODY, Standing
-from broker.protocol.identifiers import AgentId
-from broker.registry import AgentRecord, Role, Topic
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
+from broker.registry import AgentRecord, Channel, Live, Registration, Registry, Role, Topic, grants
 from broker.routing import Plan, Reason, Router, Standings, explain
 from tests.unit.broker.builders import LOCAL, MERLIN, MIS, TODAY, VIRTUAL, agent, agreement, registry
 
@@ -272,3 +272,136 @@ def test_each_subscriber_is_named_once_and_gets_what_covers_it(
             expected = {path for a in agreements if covers(a, sender, one, standings) for path in a.shares[PERSONAL]}
             assert set(given_views[one.id].paths if one.id in given_views else ()) == expected
     assert len({view.name for view, _ in made.shares}) == len(made.shares)
+
+
+# --- contexts, and what a recipient can take ---------------------------------------------------------------------
+
+EXAMS, SPORTS = Context("exams"), Context("sports")
+
+
+def in_contexts(*contexts: Context) -> Plan:
+    """Return the plan of a zone in which MERLIN subscribes in all, VIRTUAL in the default one, a library in exams."""
+    here, there, elsewhere = Topic(PERSONAL), Topic(PERSONAL, EXAMS), Topic(PERSONAL, SPORTS)
+    subscribes = {MERLIN: (here, there, elsewhere), VIRTUAL: (here,), AgentId("library"): (there,)}
+    agents = [
+        AgentRecord(name, name, standing=grants((Role.SUBSCRIBE, topic) for topic in topics))
+        for name, topics in subscribes.items()
+    ]
+    return Router(Registry.of(agents), [agreement("a", SHARES)], TODAY).plan(MIS, PERSONAL, (HERE,), contexts)
+
+
+@pytest.mark.parametrize(
+    ("contexts", "gets"),
+    [
+        ((DEFAULT_CONTEXT,), [MERLIN, VIRTUAL]),
+        ((EXAMS,), ["library", MERLIN]),
+        ((EXAMS, DEFAULT_CONTEXT), ["library", MERLIN, VIRTUAL]),
+        ((SPORTS, EXAMS, DEFAULT_CONTEXT), ["library", MERLIN, VIRTUAL]),
+        ((SPORTS,), [MERLIN]),
+        ((Context("chess"),), []),
+    ],
+    ids=["default", "another", "two", "three", "of one subscriber", "of none"],
+)
+def test_who_subscribes_in_any_of_the_contexts_gets_it_once(contexts: tuple[Context, ...], gets: list[str]) -> None:
+    made = in_contexts(*contexts)
+
+    assert [name for _, agents in made.shares for name in agents] == gets
+    assert made.withheld == ()
+
+
+def test_plans_of_different_contexts_are_not_mixed_up() -> None:
+    agents = [AgentRecord(MERLIN, "Merlin", standing=grants([(Role.SUBSCRIBE, Topic(PERSONAL, EXAMS))]))]
+    router = Router(Registry.of(agents), [agreement("a", SHARES)], TODAY)
+
+    assert recipients(router.plan(MIS, PERSONAL, None, (EXAMS,))) == {MERLIN: "a@00000000"}
+    assert recipients(router.plan(MIS, PERSONAL, None)) == {}
+
+
+def taking(*registrations: Registration) -> Router:
+    return Router(registry(*AGENTS).with_live(Live({one.agent: one for one in registrations})), [], TODAY)
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "fits"),
+    [
+        (("2.4",), "2.4", True),
+        (("2.1", "2.*"), "2.4", True),
+        (("2.0r*",), "2.0r1", True),
+        (("2.4",), "2.1", False),
+        (("1.*",), "2.4", False),
+    ],
+)
+def test_who_does_not_list_the_version_cannot_be_given_it(versions: tuple[str, ...], version: str, fits: bool) -> None:
+    router = taking(Registration(MERLIN, "Merlin", "2.4", 1.0, versions), Registration(VIRTUAL, "VS", "2.4", 1.0))
+
+    assert router.unfit([MERLIN, VIRTUAL], version, 100, Channel()) == ({} if fits else {MERLIN: Reason.VERSION})
+
+
+def test_who_takes_less_cannot_be_given_more() -> None:
+    router = taking(
+        Registration(MERLIN, "Merlin", "2.4", 1.0, max_buffer=8_192),
+        Registration(VIRTUAL, "VS", "2.4", 1.0, max_buffer=4_096),
+    )
+
+    assert router.unfit([MERLIN, VIRTUAL], "2.4", 4_096, Channel()) == {}
+    assert router.unfit([MERLIN, VIRTUAL], "2.4", 4_097, Channel()) == {VIRTUAL: Reason.TOO_LARGE}
+    assert router.unfit([MERLIN], "2.4", 8_192, Channel()) == {}
+    assert router.unfit([MERLIN], "2.4", 8_193, Channel()) == {MERLIN: Reason.TOO_LARGE}
+
+
+@pytest.mark.parametrize(
+    ("demand", "channel", "fits"),
+    [
+        (Channel(), Channel(), True),
+        (Channel(1, 0), Channel(), False),
+        (Channel(0, 1), Channel(3, 0), False),
+        (Channel(1, 0), Channel(0, 4), False),
+        (Channel(2, 4), Channel(3, 4), True),
+        (Channel(3, 4), Channel(3, 4), True),
+    ],
+)
+def test_who_is_connected_less_securely_than_demanded_cannot_be_given_it(
+    demand: Channel, channel: Channel, fits: bool
+) -> None:
+    router = taking(Registration(MERLIN, "Merlin", "2.4", 1.0, channel=channel))
+
+    assert router.unfit([MERLIN], "2.4", 100, demand) == ({} if fits else {MERLIN: Reason.CHANNEL})
+
+
+def test_who_never_registered_takes_what_demands_no_protection() -> None:
+    router = taking(Registration(MERLIN, "Merlin", "2.4", 1.0, ("1.1",), 4_096))
+
+    assert router.unfit([VIRTUAL], "2.4", 1_000_000, Channel()) == {}
+    assert router.unfit([VIRTUAL], "2.4", 1_000_000, Channel(1, 0)) == {VIRTUAL: Reason.CHANNEL}
+
+
+def test_what_one_agent_may_have_of_another_needs_no_subscription() -> None:
+    router = Router(registry(*AGENTS, agent("library")), [agreement("a", SHARES, to=("library",))], TODAY)
+    library = AgentId("library")
+
+    found = router.share(MIS, library, PERSONAL, (HERE,))
+
+    assert not isinstance(found, Reason)
+    assert found.name == "a@00000000"
+    assert router.share(MIS, library, PERSONAL, (SHIELDED,)) is Reason.SHIELDED
+    assert router.share(MIS, MERLIN, PERSONAL, (HERE,)) is Reason.NO_AGREEMENT
+
+
+@pytest.mark.parametrize(
+    ("one", "may_ask", "may_have_all"),
+    [
+        (agreement("a", {PERSONAL: ("*",)}, shielded=True), True, True),
+        (agreement("a", {PERSONAL: ("*",)}), True, False),
+        (agreement("a", {PERSONAL: ("*",)}, shielded=True, scope=Scope.RESIDENT), True, False),
+        (agreement("a", SHARES, shielded=True), True, False),
+        (agreement("a", {"SchoolInfo": ("*",)}, shielded=True), False, False),
+        (agreement("a", {PERSONAL: ("*",)}, shielded=True, to=(VIRTUAL,)), False, False),
+        (agreement("a", {PERSONAL: ("*",)}, shielded=True, expires=TODAY - timedelta(1)), False, False),
+    ],
+    ids=["whole", "not the shielded", "in a scope", "a part", "another object", "to another", "expired"],
+)
+def test_who_may_ask_at_all_and_who_may_have_all(one: Agreement, may_ask: bool, may_have_all: bool) -> None:
+    router = Router(registry(*AGENTS), [one], TODAY)
+
+    assert router.may_ask(MIS, MERLIN, PERSONAL) is may_ask
+    assert router.may_have_all(MIS, MERLIN, PERSONAL) is may_have_all

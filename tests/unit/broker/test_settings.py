@@ -1,12 +1,14 @@
 """zone.toml is read strictly: the file, the key and the nearest right name are in every refusal."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from broker.protocol.errors import ConfigurationError
-from broker.protocol.identifiers import AgentId
-from broker.settings import load_zone
+from broker.protocol.identifiers import AgentId, Context
+from broker.registry import Role, Topic
+from broker.settings import Zone, load_zone
 from tests.unit.broker.builders import agent
 
 GOOD = """
@@ -141,3 +143,183 @@ def test_secrets_are_kept_below_state(tmp_path: Path) -> None:
 
     assert zone.key_file.parent == zone.state
     assert zone.credentials("merlin").is_relative_to(zone.state)
+
+
+# --- rights ------------------------------------------------------------------------------------------------------
+
+MORE = """
+[agents.library]
+name = "Library"
+provide = ["SchoolInfo"]
+[agents.library.rights]
+LearnerPersonal = ["request", "publish-change"]
+TermInfo = { may = ["provide", "publish"], contexts = ["exams", "SIF_Default"] }
+SIF_LogEntry = ["subscribe"]
+"""
+HERE, THERE = Topic("TermInfo"), Topic("TermInfo", Context("exams"))
+
+
+def loaded(tmp_path: Path, more: str) -> Zone:
+    return load_zone(folder_with(tmp_path, GOOD + more))
+
+
+def test_rights_are_by_object_role_and_context_and_who_may_provide_may_respond(tmp_path: Path) -> None:
+    library = loaded(tmp_path, MORE).registry.agents[AgentId("library")]
+
+    assert library.rights == {
+        Role.PROVIDE: {Topic("SchoolInfo"), HERE, THERE},
+        Role.RESPOND: {Topic("SchoolInfo"), HERE, THERE},
+        Role.REQUEST: {Topic("LearnerPersonal")},
+        Role.PUBLISH_ADD: {HERE, THERE},
+        Role.PUBLISH_CHANGE: {Topic("LearnerPersonal"), HERE, THERE},
+        Role.PUBLISH_DELETE: {HERE, THERE},
+        Role.SUBSCRIBE: {Topic("SIF_LogEntry")},
+    }
+
+
+def test_what_is_provided_and_subscribed_to_stands_and_rights_alone_do_not(tmp_path: Path) -> None:
+    registry = loaded(tmp_path, MORE).registry
+
+    assert registry.agents[AgentId("library")].standing == {Role.PROVIDE: {Topic("SchoolInfo")}}
+    assert registry.provider(Topic("SchoolInfo")) == "library"
+    assert registry.provider(HERE) is None
+    assert registry.subscribers("SIF_LogEntry") == ()
+
+
+def test_contexts_of_a_zone_are_those_of_its_rights(tmp_path: Path) -> None:
+    assert loaded(tmp_path, MORE).registry.contexts == {"SIF_Default", "exams"}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        pytest.param(
+            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfos = ["request"]',
+            "agents.library.rights: no schema has TermInfos; did you mean TermInfo?",
+            id="object",
+        ),
+        pytest.param(
+            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = ["read"]',
+            "agents.library.rights.TermInfo.may.0: ",
+            id="word",
+        ),
+        pytest.param(
+            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = { may = ["request"], contexts = [] }',
+            "agents.library.rights.TermInfo.contexts: ",
+            id="no context",
+        ),
+        pytest.param(
+            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = { may = ["request"], in = ["exams"] }',
+            "agents.library.rights.TermInfo.in: ",
+            id="key",
+        ),
+        pytest.param(
+            '[agents.library]\nname = "L"\nprovide = ["TermInfos"]',
+            "agents.library.provide: no schema has TermInfos; did you mean TermInfo?",
+            id="object to provide",
+        ),
+        pytest.param(
+            '[agents.a]\nname = "A"\nprovide = ["TermInfo"]\n[agents.b]\nname = "B"\nprovide = ["TermInfo"]',
+            "agents.b.provide: a provides TermInfo: leave one of them, the other may respond",
+            id="two providers",
+        ),
+        pytest.param(
+            '[agents.quarrington]\nname = "Q"', "agents.quarrington: this id is the broker's own", id="zone's id"
+        ),
+    ],
+)
+def test_what_is_wrong_with_rights_is_named(tmp_path: Path, more: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(tmp_path, more)
+
+    assert says in str(caught.value)
+
+
+def test_an_agent_that_provides_twice_is_one_provider(tmp_path: Path) -> None:
+    twice = '[agents.a]\nname = "A"\nprovide = ["TermInfo", "TermInfo"]'
+
+    assert loaded(tmp_path, twice).registry.provider(HERE) == "a"
+
+
+# --- the gateway, and how long is waited -------------------------------------------------------------------------
+
+
+def test_without_a_section_there_is_no_gateway_and_answers_may_take_a_day(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "").settings
+
+    assert (settings.gateway.port, settings.gateway.host, settings.gateway.insecure) == (None, "127.0.0.1", False)
+    assert settings.requests.timeout == timedelta(days=1)
+
+
+def test_an_agent_with_a_gateway_section_speaks_http_and_has_a_secret_unless_told_otherwise(tmp_path: Path) -> None:
+    zone = loaded(tmp_path, '[agents.library]\nname = "L"\n[agents.library.gateway]\n')
+
+    assert [agent for agent, record in zone.registry.agents.items() if record.gateway] == ["library"]
+    library = zone.settings.agents["library"].gateway
+    assert library is not None
+    assert library.credential == "secret"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'credential = "basic"',
+        'credential = "certificate"\ncertificate = "library.pem"',
+        'credential = "certificate"\nca = "ca.pem"\nsubject = "library.example"',
+        'credential = "certificate"\nca = "ca.pem"\nfingerprint = "AB:CD"',
+        'push = ["https://library.example/"]',
+    ],
+)
+def test_a_credential_is_named_one_way(tmp_path: Path, lines: str) -> None:
+    zone = loaded(tmp_path, f'[agents.library]\nname = "L"\n[agents.library.gateway]\n{lines}')
+
+    assert zone.registry.agents[AgentId("library")].gateway
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'credential = "password"',
+        'certificate = "library.pem"',
+        'credential = "basic"\nca = "ca.pem"\nsubject = "library.example"',
+        'credential = "certificate"',
+        'credential = "certificate"\nca = "ca.pem"',
+        'credential = "certificate"\nsubject = "library.example"',
+        'credential = "certificate"\ncertificate = "library.pem"\nca = "ca.pem"\nsubject = "library.example"',
+        'secret = "S3CRET"',
+    ],
+    ids=[
+        "another kind",
+        "certificate for a secret",
+        "CA for a password",
+        "no certificate",
+        "any of a CA's",
+        "a name without a CA",
+        "both ways",
+        "the secret itself",
+    ],
+)
+def test_a_credential_that_would_let_others_in_is_refused(tmp_path: Path, lines: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"agents\.library\.gateway") as caught:
+        loaded(tmp_path, f'[agents.library]\nname = "L"\n[agents.library.gateway]\n{lines}')
+
+    assert "S3CRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("[gateway]\nport = 65536", "gateway.port: "),
+        ('[gateway]\ncertificate = "zone.pem"', "certificate and key go together"),
+        ('[gateway]\nkey = "zone.pem"', "certificate and key go together"),
+        ("[gateway]\nprot = 1", "gateway.prot: "),
+        ('[requests]\ntimeout = "0s"', "requests.timeout: "),
+        ('[requests]\ntimeout = "31d"', "requests.timeout: "),
+    ],
+    ids=["port", "no key", "no certificate", "unknown key", "no time", "too long"],
+)
+def test_what_is_wrong_with_gateway_and_requests_is_named(tmp_path: Path, more: str, key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(tmp_path, more)
+
+    assert key in str(caught.value)

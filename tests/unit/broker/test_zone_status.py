@@ -57,9 +57,7 @@ def parsed(data: bytes) -> etree._Element:
     """Return *data* as agents get it: in an acknowledgement that is valid as a whole."""
     message = etree.fromstring(build_ack(header(ZONE.id), Ack(MIS, MSG_ID, status=0, data=data)))
     assert schemas.check_message(message) == ()
-    (data,) = message.iter(NS + "SIF_Data")
-    (found,) = data
-    return found
+    return next(message.iter(NS + "SIF_Data"))[0]
 
 
 def status(
