@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from broker.agreements import WHOLE, Agreement
 from broker.plan_words import SCOPES, VERBS, Change, Kind, Subject, element, instead, listed
 from broker.protocol.identifiers import AgentId
 from broker.registry import AgentRecord, Registry, Role
-from broker.settings import Zone
 
 _SENDS: Final = (Role.PUBLISH_ADD, Role.PUBLISH_CHANGE, Role.PUBLISH_DELETE, Role.PROVIDE, Role.RESPOND)
 _RECEIVES: Final = (Role.SUBSCRIBE, Role.REQUEST)
@@ -21,7 +20,19 @@ Between = tuple[str, AgentId, AgentId]
 """An object, who receives it, and from whom."""
 
 
-def sharing_changes(before: Zone, after: Zone) -> Iterator[Change]:
+class Sharing(Protocol):
+    """What of a zone decides who shares what."""
+
+    @property
+    def registry(self) -> Registry:
+        """Its agents and their rights."""
+
+    @property
+    def agreements(self) -> tuple[Agreement, ...]:
+        """Its agreements."""
+
+
+def sharing_changes(before: Sharing, after: Sharing) -> Iterator[Change]:
     """Yield what is otherwise by each agreement, in the order of their ids.
 
     A new agent gains what an old agreement names, when its id is like the agreement's.

@@ -169,7 +169,10 @@ class RunningZone:
         file, name = in_force_file(self.zone), self.zone.snapshot
         if named_in(file) == name:
             return
-        if all(named_in(ready_file(self.zone, number)) == name for number in range(self._count)):
+        followers = [ready_file(self.zone, number) for number in range(self._count)]
+        if self._gateway is not None:
+            followers.append(gateway_ready_file(self.zone))
+        if all(named_in(follower) == name for follower in followers):
             file.write_text(name, encoding="utf-8")
 
     def queues(self) -> dict[str, tuple[int, int]]:

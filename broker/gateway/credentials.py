@@ -92,6 +92,8 @@ class Credentials:
         self._by_password: dict[bytes, AgentId] = {}
         self._by_fingerprint: dict[str, tuple[AgentId, x509.Certificate | None]] = {}
         self._by_subject: dict[str, list[tuple[AgentId, x509.Certificate]]] = {}
+        self.missing = False
+        """Whether an agent's secret is not written yet: the supervisor does so when it takes up the same settings."""
         self.trusted: list[Path] = []
         """Certificates to trust in TLS handshakes: CAs, and single ones that are trusted for themselves."""
         for name, fields in zone.settings.agents.items():
@@ -150,7 +152,7 @@ class Credentials:
             case "certificate":
                 self._add_certificate(zone, agent, fields)
             case _:
-                pass  # its secret is written when the zone starts: until then nobody is this agent
+                self.missing = True
 
     def _add_certificate(self, zone: Zone, agent: AgentId, fields: GatewayAgentSettings) -> None:
         file = (zone.folder / (fields.certificate or fields.ca)).resolve()

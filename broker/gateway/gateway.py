@@ -236,6 +236,8 @@ class Gateway:
                     await self._writes.run(self._store.forget_handed, time.time() - _KEPT_SECONDS)
             except ZoneError as error:
                 log.warning("gateway_watch_failed", reason=str(error))
+            except Exception as error:  # noqa: BLE001  # nothing may end this watch
+                log.error("gateway_watch_broken", error=type(error).__name__)
 
     async def _check_blocks(self) -> None:
         """End blocks that an administrator has ended; say of others that they last long."""

@@ -36,7 +36,7 @@ PREFETCH: Final = 20
 _KEEP_ALIVE: Final = 75
 """Seconds that a connection may idle: agents poll every half minute or so."""
 _CONNECTIONS: Final = 1_000
-_ORPHAN_SECONDS: Final = 1.0
+_WATCH_SECONDS: Final = 0.1
 
 
 async def serve(zone: Zone, port: int, patience: Patience = Patience()) -> None:  # noqa: B008  # frozen
@@ -92,22 +92,27 @@ async def _serve(app: Front, zone: Zone, state: State, port: int) -> None:
         ssl_context_factory=context if files is not None else None,
     )
     server = uvicorn.Server(config)
-    watch = asyncio.get_running_loop().create_task(_tell_and_watch(server, zone, port))
+    watch = asyncio.get_running_loop().create_task(_tell_and_watch(server, state, port))
     try:
         await server.serve()
     finally:
         watch.cancel()
 
 
-async def _tell_and_watch(server: uvicorn.Server, zone: Zone, port: int) -> None:
-    """Say when the gateway listens, and stop it when the process that started it is gone."""
-    parent = os.getppid()
+async def _tell_and_watch(server: uvicorn.Server, state: State, port: int) -> None:
+    """Say when the gateway listens, and by which settings; stop it when the process that started it is gone."""
+    parent, told = os.getppid(), ""
     while not server.started:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_WATCH_SECONDS)
     log.info("gateway_listens", port=port)
-    gateway_ready_file(zone).write_text(zone.snapshot, encoding="utf-8")
     while os.getppid() == parent:
-        await asyncio.sleep(_ORPHAN_SECONDS)
+        if state.zone.snapshot != told:
+            told = state.zone.snapshot
+            if server.config.ssl is not None:
+                for file in state.credentials.trusted:  # what is trusted no more, no credential names
+                    server.config.ssl.load_verify_locations(file)
+            gateway_ready_file(state.zone).write_text(told, encoding="utf-8")
+        await asyncio.sleep(_WATCH_SECONDS)
     server.should_exit = True
 
 

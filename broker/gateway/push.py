@@ -13,7 +13,6 @@ import structlog
 
 from broker.gateway.delivery import Box, Delivery
 from broker.gateway.mailbox import Fate, Held
-from broker.protocol.documents import MAX_MESSAGE_BYTES
 from broker.protocol.envelope import Ack, parse_ack, parse_message
 from broker.protocol.errors import ZoneError
 from broker.registry import Mode, Registration
@@ -128,14 +127,13 @@ class Pusher:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
             raise NotDelivered(f"the agent cannot be reached ({type(error).__name__})") from error
         try:
-            message = parse_message(answer, min(_ANSWER_BYTES, MAX_MESSAGE_BYTES))
-            if message.kind != "SIF_Ack":
-                raise NotDelivered("the agent answered with something that is no SIF_Ack")
-            return parse_ack(message)
-        except NotDelivered:
-            raise
+            message = parse_message(answer)
+            ack = parse_ack(message)
         except ZoneError as error:
             raise NotDelivered("the agent's answer cannot be read") from error
+        if message.kind != "SIF_Ack":
+            raise NotDelivered("the agent answered with something that is no SIF_Ack")
+        return ack
 
     async def _wait(self) -> None:
         self._kicked.clear()

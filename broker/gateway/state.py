@@ -81,6 +81,8 @@ class State:
                 return False
             log.info("configuration_loaded", agents=len(self.gateway_agents()))
             return True
+        if self.credentials.missing:
+            self.credentials = _credentials(self.zone)
         if self.router.today != date.today():  # noqa: DTZ011  # agreements run by the zone's own calendar
             self._use(self.zone)
         return False

@@ -1,6 +1,7 @@
 """A running zone with a gateway, one for all tests of a process; each test has agents of its own names."""
 
 import http.client
+import itertools
 import os
 import signal
 import time
@@ -17,6 +18,8 @@ from tests.integration.gateway.sif import Agent, Reaction, Target, eventually
 
 COUNT = 260
 """Providers and platforms, one pair for each test."""
+
+SOLOS = 10
 
 _ZONE = """
 id = "conformance"
@@ -42,6 +45,13 @@ name = "May do everything"
 SchoolInfo = { may = ["publish", "provide", "respond", "subscribe", "request"], contexts = ["SIF_Default", "c-2"] }
 SIF_LogEntry = ["subscribe"]
 [agents.everybody.gateway]
+"""
+_SOLO = """
+[agents.solo-{n}]
+name = "Solo {n}"
+[agents.solo-{n}.rights]
+SchoolInfo = ["subscribe"]
+[agents.solo-{n}.gateway]
 """
 _PAIR = """
 [agents.mis-{n}]
@@ -77,7 +87,8 @@ share = ["@RefId", "LAId"]
 def make_zone(folder: Path, pairs: int = COUNT) -> Zone:
     """Write a zone with *pairs* of agents; vle-N gets whole learners of mis-N, and little of its school."""
     (folder / "agreements").mkdir(parents=True)
-    (folder / "zone.toml").write_text(_ZONE + "".join(_PAIR.format(n=n) for n in range(pairs)))
+    solos = "".join(_SOLO.format(n=n) for n in range(SOLOS))
+    (folder / "zone.toml").write_text(_ZONE + solos + "".join(_PAIR.format(n=n) for n in range(pairs)))
     for n in range(pairs):
         (folder / "agreements" / f"a{n}.toml").write_text(_AGREEMENT.format(name="whole", n=n, to="vle"))
     return load_zone(folder)
@@ -171,12 +182,13 @@ def zoned(running: RunningZone) -> Iterator[Zoned]:
 Pair = tuple[Agent, Agent]
 Pushed = Callable[[Reaction], tuple[Agent, Agent, Target]]
 _taken = iter(range(COUNT))
+_alone = itertools.count()
 
 
 @pytest.fixture
 def solo(zoned: Zoned) -> Agent:
-    """An agent that has registered to pull."""
-    agent, _ = zoned.pair()
+    """An agent that has registered to pull, for what has nothing to do with its queue; others had its name before."""
+    agent = zoned.agent(f"solo-{next(_alone) % SOLOS}")
     assert agent.register().code == 0
     return agent
 
