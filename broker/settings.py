@@ -122,6 +122,30 @@ class GatewaySettings(BaseModel):
     require_tls: bool = Field(
         False, description="Refuse agents that register over plain HTTP, or to be pushed over it."
     )
+    push_timeout: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="Time that an agent has to answer a push.",
+    )
+    push_retry_first: Duration = Field(
+        timedelta(seconds=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="Pause after a push that failed; each further one is twice as long.",
+    )
+    push_retry_longest: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
+        description="The longest of these pauses.",
+    )
+
+    @model_validator(mode="after")
+    def _check_pauses(self) -> Self:
+        if self.push_retry_first > self.push_retry_longest:
+            raise ValueError("push_retry_first is longer than push_retry_longest: make it as short, or shorter")
+        return self
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:

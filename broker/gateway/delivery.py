@@ -92,14 +92,16 @@ class Delivery:
         return await asyncio.shield(self._opening[agent])
 
     async def _open(self, agent: AgentId) -> Box:
-        handed = await self.reads.run(self._store.handed, agent)
-        blocked = await self.reads.run(self._store.blocked)
+        try:
+            handed = await self.reads.run(self._store.handed, agent)
+            blocked = await self.reads.run(self._store.blocked)
+        finally:
+            del self._opening[agent]
         box = Box(agent, Mailbox(blocked.get(agent, ""), handed), time.monotonic())
         self._boxes[agent] = box
         queues = [agent_queue(agent), requests_queue(agent)]
         self._by_queue |= dict.fromkeys(queues, box)
         self.link.consume(queues)
-        del self._opening[agent]
         return box
 
     # -- the agent's side ------------------------------------------------------------------------------------------
@@ -116,23 +118,27 @@ class Delivery:
                 box.mailbox.drop(held)
                 await self._settle(box, held)
 
-    async def acknowledge(self, box: Box, msg_id: str, ack: Ack, *, pushed: bool = False) -> Outcome:
+    async def acknowledge(
+        self, box: Box, msg_id: str, ack: Ack, *, pushed: bool = False, final: bool = False
+    ) -> Outcome:
         """Do what an acknowledgement says; returns when it can be relied upon.
 
         Raises:
             ZoneError: See :meth:`Mailbox.acknowledge`.
         """
         msg_id = box.answers.get(msg_id, msg_id)
+        while box.mailbox.lacks(msg_id) and await self._may_arrive(box, _AFTER_RESTART):
+            pass
         before = box.mailbox.blocked
         refused = box.mailbox.would_refuse(msg_id, ack)
         if refused is not None:
             await self._bury(box, refused, ack)
         try:
-            outcome = box.mailbox.acknowledge(msg_id, ack, pushed=pushed)
+            outcome = box.mailbox.acknowledge(msg_id, ack, pushed=pushed, final=final)
         except NoSuchMessage:
             if not await self._may_arrive(box, _AFTER_RESTART):
                 raise
-            return await self.acknowledge(box, msg_id, ack, pushed=pushed)
+            return await self.acknowledge(box, msg_id, ack, pushed=pushed, final=final)
         if outcome.held is not None:
             await self._settle(box, outcome.held)
         if box.mailbox.blocked != before:

@@ -150,7 +150,9 @@ class Gateway:
     async def _acknowledge(self, agent: AgentId, message: Message) -> Ack:
         ack = parse_ack(message)
         box = await self._delivery.open(agent)
-        outcome = await self._delivery.acknowledge(box, ack.original_msg_id or "", ack)
+        said = self._state.registration(agent)
+        final = said is not None and said.mode is Mode.PUSH
+        outcome = await self._delivery.acknowledge(box, ack.original_msg_id or "", ack, final=final)
         if outcome.fate is Fate.BLOCKED:
             log.info("events_blocked", agent=agent, msg_id=ack.original_msg_id)
         return Ack(message.header.source_id, message.header.msg_id, status=_DONE)

@@ -79,7 +79,12 @@ class Intake:
         # Asked while RabbitMQ is: what is published a second time, the worker takes for what it is.
         seen = asyncio.ensure_future(self._seen.ask(key))
         try:
-            refused = await self._put(agent, message, body)
+            content, refused = await self._judge(agent, message, body)
+            if refused is not None:  # the worker may have stored its first copy meanwhile, and not yet this one
+                seen.cancel()
+                seen = asyncio.ensure_future(self._seen.ask(key))
+            if refused is None or not await seen:
+                await self._put(agent, message, body, content, refused)
             is_duplicate = await seen
         except ZoneError as error:
             seen.cancel()
@@ -104,14 +109,19 @@ class Intake:
         for msg_id in ids:
             await self._confirmed(closing(msg_id, *error, notify=notify, by=agent or None))
 
-    async def _put(self, agent: AgentId, message: Message, body: bytes) -> Refusal | None:
-        """Publish a message; return why it is refused, in which case it is kept all the same."""
+    async def _judge(self, agent: AgentId, message: Message, body: bytes) -> tuple[Content | None, Refusal | None]:
+        """Return what is in a message, None where that cannot be read, and why it is refused."""
+        content: Content | None = None
         try:
-            content: Content | None = None
             content = read_message(message, body, agent, None)
-            refused = await self._fault(content)
+            return content, await self._fault(content)
         except ZoneError as error:
-            refused = refusal(error)
+            return content, refusal(error)
+
+    async def _put(
+        self, agent: AgentId, message: Message, body: bytes, content: Content | None, refused: Refusal | None
+    ) -> None:
+        """Publish a message, the refused too, which the zone keeps."""
         headers = {} if refused is None else {REFUSED: f"{refused.category}/{refused.code}"}
         if isinstance(content, Reply):
             await self._publish(agent, message.kind, intake_key(content.request_id), message.header.msg_id, body)
@@ -123,7 +133,6 @@ class Intake:
         else:
             key = intake_key(message.header.msg_id)
             await self._publish(agent, message.kind, key, message.header.msg_id, body, headers)
-        return refused
 
     async def _fault(self, content: Content) -> Refusal | None:
         """Return why the worker is going to refuse *content*, as far as that can be known here."""

@@ -116,7 +116,8 @@ class Mailbox:
         self._ids: set[str] = set()
         self._given: Held | None = None
         self._blocked = blocked
-        self._gone: OrderedDict[str, None] = OrderedDict.fromkeys(handed)
+        self._handed = handed
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     @property
     def blocked(self) -> str:
@@ -125,7 +126,7 @@ class Mailbox:
 
     def put(self, held: Held) -> bool:
         """Take in what RabbitMQ has handed over; tell whether the agent is yet to get it: else it had it before."""
-        if held.msg_id in self._gone or held.msg_id in self._ids:
+        if self._is_gone(held.msg_id) or held.msg_id in self._ids:
             return False
         self._ids.add(held.msg_id)
         (self._events if held.is_event else self._others).append(held)
@@ -144,11 +145,13 @@ class Mailbox:
             return event or other
         return event if event.at < other.at else other
 
-    def acknowledge(self, msg_id: str, ack: Ack, *, pushed: bool = False) -> Outcome:
+    def acknowledge(self, msg_id: str, ack: Ack, *, pushed: bool = False, final: bool = False) -> Outcome:
         """Return what *ack* of the message *msg_id* does, having done it.
 
         Args:
             pushed: Whether it is the answer to a push, which only a log can be told of.
+            final: Whether the agent is one that is pushed to and sends it by itself: of the event that it is busy with,
+                that can only be the final one, or an error.
 
         Raises:
             ZoneError: The agent has no such message, or may not say that of it.
@@ -157,10 +160,12 @@ class Mailbox:
             SIF Infrastructure 2.x, SIF_Ack and Selective Message Blocking; error codes 12/6, 13/2 to 13/4.
         """
         if msg_id and msg_id == self._blocked:
-            return self._of_blocked(ack, pushed=pushed)
+            return self._of_blocked(ack, final=final)
+        if ack.status == _FINAL and self._blocked and msg_id not in self._gone:
+            raise AnotherBlocked("SIF_OriginalMsgId is not the event that you said you are busy with")
         held = self._find(msg_id)
         if held is None:
-            return self._of_stranger(msg_id, ack)
+            return self._of_stranger(msg_id)
         if ack.category is not None:
             return Outcome(Fate.KEPT) if ack.category == _TRY_AGAIN else self._remove(held, Fate.REFUSED)
         if ack.status == _BUSY:
@@ -177,22 +182,21 @@ class Mailbox:
             return next((event for event in self._events if event.msg_id == msg_id), None)
         return self._find(msg_id)
 
-    def _of_blocked(self, ack: Ack, *, pushed: bool) -> Outcome:
+    def _of_blocked(self, ack: Ack, *, final: bool) -> Outcome:
         if ack.status == _BUSY or ack.status == _ASLEEP or ack.category == _TRY_AGAIN:
             return Outcome(Fate.NOTHING)
-        if ack.status == _PROCESSED and pushed:
+        if final and ack.category is None and ack.status != _FINAL:
             raise FinalExpected("the event is blocked: acknowledge it with status 3 when you have done with it")
-        held = next((event for event in self._events if event.msg_id == self._blocked), None)
-        self._blocked = ""
-        if held is None:
+        msg_id, self._blocked = self._blocked, ""
+        held = next((event for event in self._events if event.msg_id == msg_id), None)
+        if held is None:  # it is yet to come again after a loss, and is not to be given then
+            self._note_gone(msg_id)
             return Outcome(Fate.NOTHING, unblocked=True)
         return self._remove(held, Fate.REMOVED if ack.category is None else Fate.REFUSED, unblocked=True)
 
-    def _of_stranger(self, msg_id: str, ack: Ack) -> Outcome:
+    def _of_stranger(self, msg_id: str) -> Outcome:
         if msg_id in self._gone:
             return Outcome(Fate.NOTHING)
-        if ack.status == _FINAL and self._blocked:
-            raise AnotherBlocked("SIF_OriginalMsgId is not the event that you said you are busy with")
         raise NoSuchMessage("SIF_OriginalMsgId names no message that awaits your acknowledgement: fetch the next one")
 
     def _find(self, msg_id: str) -> Held | None:
@@ -217,12 +221,19 @@ class Mailbox:
     def _remove(self, held: Held, fate: Fate, *, unblocked: bool = False) -> Outcome:
         (self._events if held.is_event else self._others).remove(held)
         self._ids.discard(held.msg_id)
-        self._gone[held.msg_id] = None
-        while len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
+        self._note_gone(held.msg_id)
         if self._given is held:
             self._given = None
         return Outcome(fate, held, unblocked)
+
+    def _note_gone(self, msg_id: str) -> None:
+        self._gone[msg_id] = None
+        while len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
+
+    def lacks(self, msg_id: str) -> bool:
+        """Tell whether this is the event that the agent is busy with, and RabbitMQ has yet to hand it over again."""
+        return bool(msg_id) and msg_id == self._blocked and msg_id not in self._ids
 
     def drop(self, held: Held) -> None:
         """Take *held* out: the agent is not to get it any more."""

@@ -39,9 +39,14 @@ _CONNECTIONS: Final = 1_000
 _WATCH_SECONDS: Final = 0.1
 
 
-async def serve(zone: Zone, port: int, patience: Patience = Patience()) -> None:  # noqa: B008  # frozen
+async def serve(zone: Zone, port: int) -> None:
     """Serve until SIGTERM."""
     settings = zone.settings.gateway
+    patience = Patience(
+        shortest=settings.push_retry_first.total_seconds(),
+        longest=settings.push_retry_longest.total_seconds(),
+        timeout=settings.push_timeout.total_seconds(),
+    )
     url = gateway_url(zone, port)
     amqp = AmqpSettings(url=read_url(zone.credentials(BROKER_LOGIN)), name=f"{zone.id} gateway", prefetch=PREFETCH)
     reads, writes = Aside(), Aside()

@@ -35,9 +35,9 @@ class Patience:
         timeout: Seconds for an agent to answer.
     """
 
-    shortest: float = 1.0
-    longest: float = 300.0
-    timeout: float = 60.0
+    shortest: float
+    longest: float
+    timeout: float
 
 
 class NotDelivered(ZoneError):

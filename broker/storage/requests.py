@@ -15,6 +15,8 @@ _request: Final = tables.request.c
 _handed: Final = tables.handed.c
 _BY_ID: Final = select(tables.request).where(_request.msg_id.in_(bindparam("ids", expanding=True)))
 _CHUNK: Final = 500
+_HANDED: Final = 10_000
+"""Acknowledgements of one agent that matter: RabbitMQ delivers again what workers and the gateway had in hand."""
 
 
 class RequestWriter:
@@ -63,8 +65,9 @@ def open_requests(connection: Connection, *, due_before: float | None = None, re
 
 
 def handed(connection: Connection, agent_id: str) -> frozenset[str]:
-    """Return the ids of what *agent_id* has acknowledged, as far as it is still remembered."""
-    rows = connection.execute(select(_handed.msg_id).where(_handed.agent_id == agent_id))
+    """Return the ids of what *agent_id* has acknowledged, the last few thousand, as far as they are remembered."""
+    ids = select(_handed.msg_id).where(_handed.agent_id == agent_id)
+    rows = connection.execute(ids.order_by(_handed.at.desc()).limit(_HANDED))
     return frozenset(row.msg_id for row in rows)
 
 

@@ -20,7 +20,7 @@ from agents.inbox import Inbox, KeptObjects
 from agents.settings import AgentSettings
 from agents.spool import Spool
 from agents.store import Store as AgentStore
-from broker import schema_cli
+from broker.commands import schema as schema_commands
 from broker.learners import LearnerIndex
 from broker.pipeline import Inbound, decide, read
 from broker.protocol.envelope import parse_ack, parse_message
@@ -159,7 +159,7 @@ def schema_check(folder: Path) -> Iterator[Door]:
     runner = CliRunner()
 
     def answer(_: Case, __: bytes) -> Answer:
-        result = runner.invoke(schema_cli.app, ["check", "--json", str(file)])
+        result = runner.invoke(schema_commands.app, ["check", "--json", str(file)])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             return Answer("raised", repr(result.exception))
         (told,) = json.loads(result.stdout)

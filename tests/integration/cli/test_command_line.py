@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -58,7 +59,7 @@ def test_every_command_has_an_example_and_every_example_is_right(words: str) -> 
     assert examples(ALL[words]) or isinstance(ALL[words], TyperGroup)
     assert ALL[words].help
     for example in examples(ALL[words]):
-        rest = example.split()[1:]
+        rest = shlex.split(example)[1:]
         command: Command = GROUPS.get(rest[0], GROUPS[""])
         if command is not GROUPS[""]:
             rest = rest[1:]

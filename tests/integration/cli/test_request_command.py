@@ -26,7 +26,7 @@ from tests.integration.agents.test_requests import agent_file, group, running, u
 MARKER = "Group 412"
 COMMAND = """
 from broker import cli
-from broker.request_cli import request, requests
+from broker.commands.request import request, requests
 cli.main()
 """
 

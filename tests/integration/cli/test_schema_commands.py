@@ -11,10 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import broker.cli
-from broker import schema_show
+from broker.commands import schema_show
+from broker.commands.schema_show import FileProgress
 from broker.protocol.envelope import NAMESPACE
 from broker.protocol.errors import ZoneError
-from broker.schema_show import FileProgress
 from tests.instances import instance
 from tests.integration.cli.conftest import make_small_zone, sentence_of, sifzone
 

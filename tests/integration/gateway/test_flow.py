@@ -1,6 +1,5 @@
 """The way of a message through the gateway: an event and a request, pulled and pushed."""
 
-
 from tests.integration.gateway.conftest import Pair, Pushed
 from tests.integration.gateway.sif import learner, new_id
 

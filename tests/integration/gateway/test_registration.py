@@ -169,7 +169,9 @@ def test_a_second_registration_replaces_the_buffer_size_of_the_first(pair: Pair)
 
 
 def filler(size: int) -> str:
-    return f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{"x" * size}</SIF_ExtendedElement></SIF_ExtendedElements>'
+    return (
+        f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{"x" * size}</SIF_ExtendedElement></SIF_ExtendedElements>'
+    )
 
 
 def test_a_second_registration_keeps_the_queue_and_what_was_provisioned(pair: Pair) -> None:

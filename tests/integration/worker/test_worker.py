@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from broker import quarantine
+from broker.applied import apply_folder
 from broker.protocol.envelope import Action, build_event, event_objects, new_header, parse_message
 from broker.protocol.identifiers import AgentId, new_ref_id
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, agent_queue, intake_key
@@ -141,6 +142,7 @@ def test_replay_applies_todays_agreements(desk: Desk) -> None:
     desk.store.quarantine_fix(entry.id, original.replace(b"Perhaps", b"Yes"))
     agreement = desk.zone.folder / "agreements" / "a.toml"
     agreement.write_text(agreement.read_text().replace('to = ["platform-*"]', 'to = ["platform-b"]'))
+    apply_folder(desk.zone.folder)
     desk.worker._checked = 0.0  # as after the seconds between two looks
     desk.work()
     with desk.carrier.connect(AgentId(BROKER_LOGIN)) as transport:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from broker import file_check
+from broker.commands.schema_show import tally_words
 from broker.file_check import FileCheck, UnusableFile
 from broker.protocol.envelope import LOOKED_AFTER, NAMESPACE
-from broker.schema_show import tally_words
 from broker.validation import Validator, load_validator, shipped
 from schemas import Finding
 from tests.instances import instance

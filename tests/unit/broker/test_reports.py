@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from broker.commands.reports import (
+    explain_message,
+    fault_table,
+    ledger_table,
+    next_step,
+    quarantine_table,
+    reconciliation,
+)
 from broker.protocol.errors import ZoneError
-from broker.reports import explain_message, fault_table, ledger_table, next_step, quarantine_table, reconciliation
 from broker.settings import Zone
 from broker.storage import Batch, LedgerRow, QuarantineEntry, Store, make_key, open_store
 from tests.faults.zones import make_zone

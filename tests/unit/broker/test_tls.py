@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner, Result
 
 from broker import tls
+from broker.commands.tls import app
 from broker.protocol.errors import ConfigurationError
 from broker.settings import GatewayAgentSettings, GatewaySettings
 from broker.tls import (
@@ -34,7 +35,6 @@ from broker.tls import (
     parse_fingerprint,
     server_context,
 )
-from broker.tls_cli import app
 
 ZONE = "larkrise"
 MERLIN = "merlin"

@@ -1,6 +1,5 @@
 """The command ``sifzone tls``: a CA and certificates for trying out the gateway, and what zone.toml says of them."""
 
-import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from broker.commands.common import console
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import ZoneId, parse_zone_id
 from broker.tls import (
@@ -34,12 +33,10 @@ app = typer.Typer(
 _FOLDER: Final = "state/tls"
 _GATEWAY: Final = "gateway.pem"
 _HOSTS: Final = ("localhost", "127.0.0.1", "::1")
-_PLAIN_WIDTH: Final = 200
 _MADE: Final = "Wrote"
 _RENEWED: Final = "Renewed"
 _KEPT: Final = "Was there already, left as it is"
 _RENEW: Final = "issue it again with --renew"
-console: Final = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 @app.callback()

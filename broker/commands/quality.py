@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Annotated, Final, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from broker.commands.common import ZoneFolder, opened_store, printing
 from broker.console import QualityReport, QualityRow, QualityTrend, quality_page
 from broker.protocol.errors import ZoneError
 from broker.settings import Zone, load_zone
-from broker.storage import Flaw, open_store
+from broker.storage import Flaw
 from schemas import Severity
 
-_PLAIN_WIDTH: Final = 200
 _SEVERITIES: Final[dict[str, tuple[str, str]]] = {
     "refuse": ("refused", "red"),
     "warn": ("warning", "yellow"),
@@ -38,9 +37,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def quality(
-    zone: Annotated[
-        Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
-    ] = Path(),
+    zone: ZoneFolder = Path(),
     school: Annotated[str, typer.Option(help="Only this school, by its DfE number, e.g. 8209901.")] = "",
     agent: Annotated[str, typer.Option(help="Only what this agent published.")] = "",
     rule: Annotated[str, typer.Option(help="Only what this rule found, e.g. upn-check-letter.")] = "",
@@ -56,11 +53,9 @@ def quality(
     A fault goes when a message shows the record without it. Pupils are named by the id in the school's own system.
     """
     loaded = load_zone(zone)
-    if not loaded.key_file.exists():
-        raise ZoneError(f"{loaded.folder} has no key yet: start the zone once with 'sifzone up'")
     today = date.today()  # noqa: DTZ011  # days are the zone's own
     since = today - timedelta(days=days - 1)
-    with open_store(loaded.database_url, loaded.key_file) as store:
+    with opened_store(loaded) as store:
         flaws = [flaw for flaw in store.flaws(school=school, source=agent, since=since) if rule in ("", flaw.rule)]
     found = [flaw for flaw in flaws if flaw.closed is None]
     trend = _trend(flaws, since, today)
@@ -73,7 +68,7 @@ def quality(
 
 
 def _print(found: Sequence[Flaw], trend: Sequence[QualityTrend], *, records: bool) -> None:
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    console = printing()
     if not found:
         console.print("Nothing is wrong with the records that agents published.")
     else:

@@ -1,21 +1,19 @@
 """``sifzone gateway``: who is at the gateway and how it stands with each; ending a block that an agent forgot."""
 
 import json
-import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from broker.commands.common import AsJson, ZoneFolder, console, opened_store
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import agent_queue, requests_queue
 from broker.registry import Live, Mode
 from broker.settings import Zone, load_zone
-from broker.storage import Store, open_store
 from broker.supervisor import administrator
 
 app = typer.Typer(
@@ -23,22 +21,16 @@ app = typer.Typer(
     epilog="Examples:  sifzone gateway agents   ·   sifzone gateway release gw-vle",
     no_args_is_help=True,
 )
-_PIPED_WIDTH: Final = 200
-console: Final = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-
-ZoneFolder = Annotated[
-    Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
-]
 
 
 @app.command(epilog="Examples:  sifzone gateway agents --zone my-zone   ·   sifzone gateway agents --json")
 def agents(
     zone: ZoneFolder = Path(),
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the agents at the gateway: registered or not, push or pull, asleep, busy, and what waits for each."""
     loaded = load_zone(zone)
-    with _store(loaded) as store:
+    with opened_store(loaded) as store:
         rows = _rows(loaded, store.live(), store.blocked(), _waiting(loaded))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -60,7 +52,7 @@ def release(
 ) -> None:
     """End the block of an agent that is busy with an event for too long: it is given the event again, then the rest."""
     loaded = load_zone(zone)
-    with _store(loaded) as store:
+    with opened_store(loaded) as store:
         blocked = store.blocked().get(agent)
         if blocked is None:
             raise ZoneError(f"agent {agent} is busy with no event: see how it stands with 'sifzone gateway agents'")
@@ -101,9 +93,3 @@ def _waiting(zone: Zone) -> dict[str, int]:
 
 def _moment(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _store(zone: Zone) -> Store:
-    if not zone.key_file.exists():
-        raise ZoneError(f"{zone.folder} has no key yet: start the zone once with 'sifzone up'")
-    return open_store(zone.database_url, zone.key_file)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from broker.applied import applied_name, applied_zone, draft, in_force_file, is_running, named_in
+from broker.commands.common import AsJson, ZoneFolder, console, errors
 from broker.doctor import State, examine
 from broker.plan import Change, Kind, plan
 from broker.protocol.errors import ConfigurationError, ZoneError
@@ -30,18 +30,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_PLAIN_WIDTH: Final = 200
 _IN_FORCE_SECONDS: Final = 10.0
 _CHANGES: Final = 1
 _SIGNS: Final = {Kind.GAIN: ("+", "green"), Kind.LOSE: ("-", "red"), Kind.CHANGE: ("~", "yellow")}
 _STATES: Final = {State.IN_ORDER: "green", State.NOTE: "yellow", State.WRONG: "red"}
-console: Final = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-errors: Final = Console(stderr=True, markup=False, highlight=False)
-
-ZoneFolder = Annotated[
-    Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, one document, for programs.")]
 
 
 @app.command("plan", epilog="Examples:  sifzone zone plan   ·   sifzone zone plan --zone my-zone --exit-code")

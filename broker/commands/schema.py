@@ -12,10 +12,7 @@ from rich.tree import Tree
 
 import schemas
 from broker.agreements import Agreement
-from broker.console import write_dictionary
-from broker.file_check import FileCheck, UnusableFile
-from broker.protocol.errors import ConfigurationError, ZoneError
-from broker.schema_show import (
+from broker.commands.schema_show import (
     FileProgress,
     console,
     difference_facts,
@@ -30,6 +27,9 @@ from broker.schema_show import (
     tally_words,
     walk,
 )
+from broker.console import write_dictionary
+from broker.file_check import FileCheck, UnusableFile
+from broker.protocol.errors import ConfigurationError, ZoneError
 from broker.settings import load_zone
 from broker.validation import Validator, load_validator, shipped
 from schemas import Edition, Node, SchemaSet

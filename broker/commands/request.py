@@ -22,11 +22,11 @@ from typing import Annotated, Final, Literal, Protocol, TextIO
 
 import typer
 from lxml import etree
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from broker.commands.common import ZoneFolder, errors, opened_store, printing
 from broker.exchanges import closing
 from broker.letters import LOGIN, REPLY_TO
 from broker.protocol.envelope import NAMESPACE, local_name, new_header, parse_ack, parse_message
@@ -45,7 +45,6 @@ from broker.supervisor import read_url
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
 
-_PLAIN_WIDTH: Final = 200
 _POLL: Final = 0.2
 _CONFIRM_SECONDS: Final = 5.0
 _BOOKS_SECONDS: Final = 3.0
@@ -74,10 +73,6 @@ _ADVICE: Final = {
 }
 
 Format = Literal["table", "xml", "json"]
-ZoneFolder = Annotated[
-    Path, typer.Option("--zone", "-z", envvar="SIFZONE_ZONE", help="The zone's folder, with zone.toml in it.")
-]
-errors: Final = Console(stderr=True, markup=False, highlight=False)
 
 
 # --- sifzone request ---------------------------------------------------------------------------------------------
@@ -451,8 +446,7 @@ class _Table:
             table.add_column(path, overflow="fold")
         for ref_id, cells in self._rows:
             table.add_row(sentence(ref_id), *(sentence(cells.get(path, "")) for path in self._columns))
-        width = None if self._stream.isatty() else _PLAIN_WIDTH
-        Console(file=self._stream, markup=False, highlight=False, width=width).print(table)
+        printing(self._stream).print(table)
 
 
 _OUTPUTS: Final[dict[Format, type[_Output]]] = {"table": _Table, "xml": _Xml, "json": _Json}
@@ -517,11 +511,9 @@ def requests(
 ) -> None:
     """List requests for objects: who asked whom for what, how far the answer has come, and why it ended; no content."""
     loaded = load_zone(zone)
-    if not loaded.key_file.exists():
-        raise ZoneError(f"{loaded.folder} has no key yet: start the zone once with 'sifzone up'")
-    with open_store(loaded.database_url, loaded.key_file) as store:
+    with opened_store(loaded) as store:
         found = store.list_requests(state or tuple(RequestState), agent=agent, limit=limit)
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    console = printing()
     if not found:
         console.print("No such requests.")
         return
