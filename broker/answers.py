@@ -111,7 +111,7 @@ def _piece(
 
 def _has_keys_alone(event: EventObject) -> bool:
     element = event.element
-    names = {f"@{name}" for name in element.attrib} | {local_name(child) for child in element}
+    names = {"@" + str(name) for name in element.attrib} | {local_name(child) for child in element}
     return names <= set(schemas.load().keys(event.object_type))
 
 

@@ -161,7 +161,7 @@ class Mailbox:
         """
         if msg_id and msg_id == self._blocked:
             return self._of_blocked(ack, final=final)
-        if ack.status == _FINAL and self._blocked and msg_id not in self._gone:
+        if ack.status == _FINAL and self._blocked and not self._is_gone(msg_id):
             raise AnotherBlocked("SIF_OriginalMsgId is not the event that you said you are busy with")
         held = self._find(msg_id)
         if held is None:
@@ -195,7 +195,7 @@ class Mailbox:
         return self._remove(held, Fate.REMOVED if ack.category is None else Fate.REFUSED, unblocked=True)
 
     def _of_stranger(self, msg_id: str) -> Outcome:
-        if msg_id in self._gone:
+        if self._is_gone(msg_id):
             return Outcome(Fate.NOTHING)
         raise NoSuchMessage("SIF_OriginalMsgId names no message that awaits your acknowledgement: fetch the next one")
 
@@ -225,6 +225,9 @@ class Mailbox:
         if self._given is held:
             self._given = None
         return Outcome(fate, held, unblocked)
+
+    def _is_gone(self, msg_id: str) -> bool:
+        return msg_id in self._gone or msg_id in self._handed
 
     def _note_gone(self, msg_id: str) -> None:
         self._gone[msg_id] = None

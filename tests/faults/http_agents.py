@@ -296,10 +296,17 @@ class Aside:
 
     def close(self) -> None:
         """Stop what is still under way."""
-        for task in self._tasks:
-            task.cancel()
+
+        async def end() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        self.do(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
 
 def agent_url(running: RunningZone, agent_id: str) -> str:

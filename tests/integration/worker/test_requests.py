@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 import schemas
+from broker.exchanges import closing
 from broker.letters import LOGIN, REPLY_TO
 from broker.protocol.envelope import (
     Ack,
@@ -173,6 +174,15 @@ class Bureau:
         """Return the request as it stands, once the worker is done."""
         self.desk.work()
         return self.store.requests([request_id])[request_id]
+
+    def publish_as_zone(self, outgoing: Outgoing) -> None:
+        """Publish with the zone's own login, and wait for the confirm."""
+        with self.desk.carrier.connect(AgentId(BROKER_LOGIN)) as transport:
+            number = transport.publish(outgoing)
+            deadline = time.monotonic() + 20
+            while transport.confirmed < number:
+                assert time.monotonic() < deadline, "nothing was confirmed"
+                transport.poll(0.05)
 
     def restart(self) -> None:
         """Put a new worker in the place of the old, of which nothing is left, as of a killed process."""
@@ -632,6 +642,15 @@ def test_a_request_expires_when_nothing_comes_for_too_long(bureau: Bureau, packe
     assert bureau.all_for(ASKER) == []
 
 
+def test_a_packet_that_came_in_time_is_not_overtaken_by_the_zones_own_word(bureau: Bureau) -> None:
+    msg_id = bureau.asked()
+
+    bureau.publish_as_zone(closing(msg_id, 8, 16))
+
+    assert bureau.all_for(ASKER) == []
+    assert bureau.known(msg_id).is_open
+
+
 def test_who_takes_its_leave_ends_what_it_was_to_answer(bureau: Bureau) -> None:
     mine, others = bureau.asked(), bureau.asked(RESPONDER, destination_id=RESPONDER)
 
@@ -762,14 +781,9 @@ def asks(bureau: Bureau, msg_id: MsgId, **more: Any) -> None:
     """Ask in ASKER's name, as a person of the zone's."""
     body = request(sender=ASKER, msg_id=msg_id, **more)
     headers = {LOGIN: ASKER, REPLY_TO: person_queue(msg_id)}
-    login = AgentId(BROKER_LOGIN)
-    outgoing = Outgoing(INTAKE, intake_key(msg_id), body, msg_id, "SIF_Request", headers, user_id=login)
-    with bureau.desk.carrier.connect(login) as transport:
-        number = transport.publish(outgoing)
-        deadline = time.monotonic() + 20
-        while transport.confirmed < number:
-            assert time.monotonic() < deadline
-            transport.poll(0.05)
+    bureau.publish_as_zone(
+        Outgoing(INTAKE, intake_key(msg_id), body, msg_id, "SIF_Request", headers, user_id=BROKER_LOGIN)
+    )
 
 
 def test_what_a_person_asks_in_an_agents_name_is_answered_to_the_person(

@@ -569,6 +569,12 @@ def test_whether_it_answers_extended_queries_is_kept_as_long_as_it_answers_any()
     assert none == Provisioned(MIS, Provision())
 
 
+def test_who_only_asks_extended_queries_does_not_answer_them() -> None:
+    (change,) = done(ask(provision(SIF_RequestObjects=obj(extended="true"))))
+
+    assert change == Provisioned(MIS, Provision(grants([(Role.REQUEST, Topic(PERSONAL))])))
+
+
 def test_objects_of_the_zones_own_can_be_subscribed_to() -> None:
     body = single("SIF_Subscribe", obj("SIF_LogEntry"), sender=MERLIN)
 
