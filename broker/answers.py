@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from xml.sax.saxutils import escape
 
 import schemas
 from broker.learners import LearnerIndex
@@ -18,8 +17,9 @@ from broker.pipeline import (
     standings_of,
     untouched,
 )
-from broker.protocol.envelope import Action, EventObject, build_message, local_name, new_header
+from broker.protocol.envelope import Action, EventObject, local_name, new_header
 from broker.protocol.errors import NotValid, UnknownObject
+from broker.protocol.exchanges import AnswerError, build_response
 from broker.protocol.identifiers import AgentId, MsgId
 from broker.quality import Judged, KnownFacts, judged
 from broker.requests import Pending, Reply
@@ -89,7 +89,7 @@ def share_packet(
         whole = whole and view.is_whole(event.element)
     same = untouched(reply.message, body) if whole and not left_out else b""
     if not same or schemas.check_message(message_root(reply.message)):
-        same = _packet(reply, pending, b"<SIF_ObjectData>%b</SIF_ObjectData>" % b"".join(pieces))
+        same = _packet(reply, pending, b"".join(pieces))
     return Shared(same, len(pieces), left_out, tuple(faulty), "+".join(views))
 
 
@@ -117,8 +117,8 @@ def _has_keys_alone(event: EventObject) -> bool:
 
 def pass_error(reply: Reply, pending: Pending) -> bytes:
     """Return a response that ends a request with the responder's error; what it says beyond a sentence stays behind."""
-    category, code, text = reply.error or (0, 0, "")
-    return _packet(reply, pending, _error(category, code, text[:_ERROR_LENGTH]))
+    error = reply.error or AnswerError(8, 1, "")
+    return _packet(reply, pending, error._replace(text=error.text[:_ERROR_LENGTH]))
 
 
 def pass_rows(reply: Reply, body: bytes) -> bytes:
@@ -135,12 +135,12 @@ def pass_rows(reply: Reply, body: bytes) -> bytes:
 
 def zone_answer(zone: AgentId, pending: Pending, content: bytes) -> bytes:
     """Return the zone's own SIF_Response of one packet with *content*, serialised objects."""
-    return _own(zone, pending, b"<SIF_ObjectData>%b</SIF_ObjectData>" % content)
+    return _own(zone, pending, content)
 
 
 def zone_error(zone: AgentId, pending: Pending, category: int, code: int, text: str) -> bytes:
     """Return the zone's own SIF_Response that ends *pending* with an error, in the packet that was due."""
-    return _own(zone, pending, _error(category, code, text))
+    return _own(zone, pending, AnswerError(category, code, text))
 
 
 def own_msg_id(pending: Pending) -> MsgId:
@@ -149,29 +149,17 @@ def own_msg_id(pending: Pending) -> MsgId:
     return MsgId(hashlib.sha256(text.encode()).hexdigest()[:32].upper())
 
 
-def _own(zone: AgentId, pending: Pending, payload: bytes) -> bytes:
+def _own(zone: AgentId, pending: Pending, content: bytes | AnswerError) -> bytes:
     header = new_header(zone, own_msg_id(pending))._replace(destination_id=pending.requester)
-    content = _head(pending.msg_id, pending.next_packet, more=False) + payload
-    return build_message("SIF_Response", header, content, pending.version)
+    return build_response(header, pending.msg_id, pending.next_packet, False, content, pending.version)
 
 
-def _packet(reply: Reply, pending: Pending, payload: bytes) -> bytes:
-    header = reply.message.header._replace(destination_id=pending.requester)
+def _packet(reply: Reply, pending: Pending, content: bytes | AnswerError) -> bytes:
+    """Return *reply* with other content, for its requester; without naming that where it would not fit any more."""
+    header, version = reply.message.header, reply.message.version
     more = reply.more and reply.error is None
-    return build_message(
-        "SIF_Response", header, _head(pending.msg_id, reply.packet, more=more) + payload, reply.message.version
-    )
-
-
-def _head(request_id: MsgId, packet: int, *, more: bool) -> bytes:
-    return (
-        f"<SIF_RequestMsgId>{request_id}</SIF_RequestMsgId><SIF_PacketNumber>{packet}</SIF_PacketNumber>"
-        f"<SIF_MorePackets>{'Yes' if more else 'No'}</SIF_MorePackets>"
-    ).encode()
-
-
-def _error(category: int, code: int, text: str) -> bytes:
-    return (
-        f"<SIF_Error><SIF_Category>{category}</SIF_Category><SIF_Code>{code}</SIF_Code>"
-        f"<SIF_Desc>{escape(text)}</SIF_Desc></SIF_Error>"
-    ).encode()
+    named = header._replace(destination_id=pending.requester)
+    made = build_response(named, pending.msg_id, reply.packet, more, content, version)
+    if len(made) <= pending.max_buffer:
+        return made
+    return build_response(header, pending.msg_id, reply.packet, more, content, version)

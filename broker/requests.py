@@ -15,7 +15,8 @@ import schemas
 from broker.protocol.documents import MAX_ELEMENTS, check_elements
 from broker.protocol.envelope import NAMESPACE, Header, Message, local_name
 from broker.protocol.errors import NotValid, ZoneError
-from broker.protocol.identifiers import AgentId, Context, MsgId, is_guid
+from broker.protocol.exchanges import AnswerError, parse_response, request_limits
+from broker.protocol.identifiers import AgentId, Context, MsgId
 from broker.protocol.query import ExtendedQuery, Query, parse_query
 from broker.protocol.versions import covers
 from broker.registry import ZONE_OBJECTS, Channel, Registry, Role, Topic
@@ -253,7 +254,6 @@ class Reply(NamedTuple):
 
     Attributes:
         objects: What it holds; None where it holds an error or rows.
-        error: Category, code and description of the SIF_Error in it.
     """
 
     sender: AgentId
@@ -263,7 +263,7 @@ class Reply(NamedTuple):
     more: bool
     size: int
     objects: tuple[etree._Element, ...] | None
-    error: tuple[int, int, str] | None
+    error: AnswerError | None
 
 
 class Asked(NamedTuple):
@@ -290,14 +290,12 @@ def read_request(sender: AgentId, message: Message, size: int) -> Question:
     Raises:
         ZoneError: It is not as the schema has it, or asks in a way that nobody answers.
     """
-    payload = message.payload
-    versions = tuple(dict.fromkeys((v.text or "").strip() for v in payload.iterfind(_NS + "SIF_Version")))
-    if not versions or "" in versions:
-        raise NotValid("SIF_Request has no SIF_Version: name the versions that the answer may be in, e.g. 2.*")
-    buffer = _number(payload, "SIF_MaxBufferSize")
+    _check_form(message)
+    versions, buffer = request_limits(message)
     if len(message.header.contexts) > 1:
         raise SeveralContexts("a request has one context: send one request for each")
-    return Question(sender, message, parse_query(payload), versions, buffer, size)
+    versions = tuple(dict.fromkeys(versions))
+    return Question(sender, message, parse_query(message.payload), versions, buffer, size)
 
 
 def read_response(sender: AgentId, message: Message, size: int) -> Reply:
@@ -306,22 +304,25 @@ def read_response(sender: AgentId, message: Message, size: int) -> Reply:
     Raises:
         NotValid: It is not as the schema has it.
     """
+    said = parse_response(message)
     payload = message.payload
-    request_id = (payload.findtext(_NS + "SIF_RequestMsgId") or "").strip()
-    if not is_guid(request_id):
-        raise NotValid("SIF_Response/SIF_RequestMsgId must be 32 upper-case hexadecimal digits")
-    packet = _number(payload, "SIF_PacketNumber")
-    more = (payload.findtext(_NS + "SIF_MorePackets") or "").strip()
-    if more not in ("Yes", "No"):
-        raise NotValid("SIF_Response/SIF_MorePackets must be Yes or No")
-    data, error = payload.find(_NS + "SIF_ObjectData"), payload.find(_NS + "SIF_Error")
-    if data is None and error is None and payload.find(_NS + "SIF_ExtendedQueryResults") is None:
+    has_data = payload.find(_NS + "SIF_ObjectData") is not None
+    if not has_data and said.error is None and payload.find(_NS + "SIF_ExtendedQueryResults") is None:
         raise NotValid("SIF_Response holds neither SIF_ObjectData, nor SIF_Error, nor SIF_ExtendedQueryResults")
-    objects = None if data is None else tuple(data)
-    found = None
-    if error is not None:
-        found = _number(error, "SIF_Category"), _number(error, "SIF_Code"), error.findtext(_NS + "SIF_Desc") or ""
-    return Reply(sender, message, MsgId(request_id), packet, more == "Yes", size, objects, found)
+    objects = said.elements if has_data else None
+    return Reply(sender, message, said.request_id, said.packet, said.more, size, objects, said.error)
+
+
+def _check_form(message: Message) -> None:
+    """Return when a request is as the message schema has it.
+
+    Raises:
+        NotValid: It is not; the text says which line.
+    """
+    whole = message.payload.getparent()
+    findings = schemas.check_message(whole) if whole is not None else ()
+    if findings:
+        raise NotValid(f"line {findings[0].line}: {findings[0].message}")
 
 
 def decide_request(
@@ -427,7 +428,7 @@ def decide_response(
     if not registry.is_responder(reply.sender, topic) and not registry.agents[reply.sender].may(Role.RESPOND, topic):
         raise MayNotRespond(f"agent {reply.sender} has no right to answer requests for {topic.object_type}")
     if reply.error is not None:
-        return Accepted(pending.failed(*reply.error[:2]))
+        return Accepted(pending.failed(reply.error.category, reply.error.code))
     state = RequestState.ANSWERING if reply.more else RequestState.DONE
     due = now + timeout.total_seconds()
     return Accepted(replace(pending, state=state, next_packet=reply.packet + 1, due_at=due))
@@ -443,7 +444,7 @@ def _check_fits(reply: Reply, pending: Pending) -> None:
             raise NotValid(f"the request is for {pending.object_type}: send no other objects in its response")
         if reply.size > MAX_ELEMENTS:  # a shorter one cannot have so many
             check_elements(element)
-    if reply.error is not None and (reply.error[0] > _MAX_CATEGORY or reply.error[1] > _MAX_CODE):
+    if reply.error is not None and (reply.error.category > _MAX_CATEGORY or reply.error.code > _MAX_CODE):
         raise NotValid("SIF_Response/SIF_Error has a category or code that SIF does not have")
     if reply.objects is None and reply.error is None and not pending.extended:
         raise NotValid("rows answer a SIF_ExtendedQuery: answer this request with SIF_ObjectData")
@@ -510,14 +511,6 @@ def _check_extended(question: Question, responder: AgentId, topic: Topic, router
             )
 
 
-def _number(element: etree._Element, name: str) -> int:
-    text = (element.findtext(_NS + name) or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
-        raise NotValid(f"{local_name(element)}/{name} must be a number")
-    return int(text)
-
-
-_DIGITS: Final = 10
 _MAX_CATEGORY: Final = 14
 _MAX_CODE: Final = 9_999
 """Larger than any code of SIF's, with room for those of vendors."""

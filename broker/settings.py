@@ -229,6 +229,11 @@ class Zone:
         return _SQLITE + str((self.folder / url.removeprefix(_SQLITE)).resolve())
 
     @property
+    def amqp_encrypted(self) -> bool:
+        """Whether agents reach RabbitMQ over TLS."""
+        return (os.environ.get("SIFZONE_RABBITMQ") or self.settings.rabbitmq).startswith("amqps:")
+
+    @property
     def topology(self) -> Topology:
         """All that is to be in the zone's virtual host."""
         topology = zone_topology(self.settings.partitions)

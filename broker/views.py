@@ -86,8 +86,8 @@ class View:
         return _assemble(self.object_type, attributes, content, self._declared)
 
     def is_whole(self, element: etree._Element) -> bool:
-        """Tell whether all of *element* is shared: nothing of it hidden, and no list in it looked through."""
-        if not self._root.whole or self.mentions_learners:
+        """Tell whether all of *element* is shared: nothing of it hidden, and nobody else in it to be looked at."""
+        if not self._root.whole or (self.mentions_learners and mentioned_learners(element, self.object_type)):
             return False
         return not any(child.tag in self._root.hidden for child in element)
 

@@ -10,14 +10,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Final
 
 import structlog
 
-from broker import control
 from broker.answers import objects_of
 from broker.applied import applied_name, applied_zone
 from broker.batches import Work, batch_of, judged_row, learner_of
+from broker.control_desk import take_control
 from broker.exchanges import CLOSING, Exchanges, closing
 from broker.learners import LearnerIndex, unknown
 from broker.letters import AT, ATTEMPT, REFUSED, Key, Letter, open_letter, source_of
@@ -35,7 +36,7 @@ from broker.protocol.topology import (
     intake_queue,
 )
 from broker.registry import Channel, Live, Registry
-from broker.requests import Cancelled, Question, Removed, Reply, TimedOut
+from broker.requests import Question, Removed, Reply, TimedOut
 from broker.routing import Reason, Router, explain
 from broker.settings import Zone
 from broker.storage import (
@@ -46,7 +47,6 @@ from broker.storage import (
 )
 from broker.transports.contract import NO_HEADERS, Incoming, Outgoing, Transport, TransportLost
 from broker.validation import Refusal, refusal
-from broker.zone_status import ZoneIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +75,7 @@ class Worker:
         self._live = Live(version=-1)
         self._exchanges = Exchanges(store, self._publish, now)
         self._expired = 0.0
+        self._swept = -1
         self._at = 0
         self._backlog: deque[Incoming] = deque()
         self._works: deque[Work] = deque()
@@ -147,7 +148,8 @@ class Worker:
             if letter is not None:
                 self._handle(letter, seen, work)
             elif incoming.queue == CONTROL_QUEUE:
-                self._control(incoming, work)
+                if take_control(incoming, self._zone, self._store, partial(self._publish, work=work), self._now()):
+                    self._look()
             elif incoming.queue == DEAD_QUEUE:
                 self._bury(incoming, work)
             else:
@@ -312,27 +314,6 @@ class Worker:
         key = letter.reply_to or letter.login
         self._publish(Outgoing(DELIVERY, key, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
 
-    def _control(self, incoming: Incoming, work: Work) -> None:
-        login = AgentId(incoming.user_id)
-        desk = control.Desk(ZoneIdentity(AgentId(self._zone.id), self._zone.settings.name), now=self._now())
-        registry = self._zone.registry
-        answer = control.settle(
-            self._store, lambda live: control.answer(incoming.body, login, registry.with_live(live), desk)
-        )
-        for change in answer.changes:
-            log.info("agent_changed", agent=login, change=type(change).__name__)
-        if answer.changes:
-            self._look()
-        for msg_id in answer.cancelled:
-            self._publish(closing(msg_id, *Cancelled.pair(), notify=answer.notify, by=login), work)
-        if answer.left:
-            for pending in self._store.open_requests(responder=login):
-                self._publish(closing(pending.msg_id, *Removed.pair()), work)
-        if login in registry.agents:
-            header = new_header(AgentId(self._zone.id))
-            body = build_ack(header, answer.ack, answer.version)
-            self._publish(Outgoing(DELIVERY, login, body, header.msg_id, "SIF_Ack", user_id=BROKER_LOGIN), work)
-
     def _bury(self, incoming: Incoming, work: Work) -> None:
         """Keep a dead letter: what an agent could not take, or what brought workers down again and again."""
         queue = str(incoming.headers.get("x-first-death-queue", "a queue"))
@@ -410,13 +391,18 @@ class Worker:
         self._schools_checked = 0.0
 
     def _expire(self) -> None:
-        """Ask, every few seconds, that requests end to which nobody has answered for too long."""
+        """Ask, every few seconds, that requests end that nobody has answered for too long, or nobody can."""
         now = self._now()
         if now - self._expired < _EXPIRE_SECONDS:
             return
         self._expired = now
         for pending in self._store.open_requests(due_before=now):
             self._transport.publish(closing(pending.msg_id, *TimedOut.pair()))
+        if self._swept != self._live.version:  # a request may have been on its way as its responder left
+            self._swept = self._live.version
+            for pending in self._store.open_requests():
+                if not self._router.registry.is_registered(pending.responder):
+                    self._transport.publish(closing(pending.msg_id, *Removed.pair()))
 
     # -- settings --------------------------------------------------------------------------------------------------
 

@@ -76,16 +76,15 @@ class Intake:
         if key in self._taken:
             return Ack(source, msg_id, status=DUPLICATE)
         done = self._under_way[key] = asyncio.get_running_loop().create_future()
-        # Asked while RabbitMQ is: what is published a second time, the worker takes for what it is.
         seen = asyncio.ensure_future(self._seen.ask(key))
         try:
             content, refused = await self._judge(agent, message, body)
             if refused is not None:  # the worker may have stored its first copy meanwhile, and not yet this one
                 seen.cancel()
                 seen = asyncio.ensure_future(self._seen.ask(key))
-            if refused is None or not await seen:
+            is_duplicate = await seen  # known before it is published: after that, the worker may be quicker to store it
+            if not is_duplicate:
                 await self._put(agent, message, body, content, refused)
-            is_duplicate = await seen
         except ZoneError as error:
             seen.cancel()
             refused, is_duplicate = refusal(error), False
@@ -93,11 +92,19 @@ class Intake:
             del self._under_way[key]
             done.set_result(None)
         if is_duplicate:
-            return Ack(source, msg_id, status=DUPLICATE)
+            return await self._as_before(agent, msg_id)
         if refused is None:
             self._remember(key)
             return Ack(source, msg_id, status=DONE)
         return Ack(source, msg_id, category=refused.category, code=refused.code, description=refused.summary)
+
+    async def _as_before(self, agent: AgentId, msg_id: MsgId) -> Ack:
+        """Return the answer to a message that came before: what was refused then, is refused again."""
+        for row in await self._aside.run(self._store.explain, msg_id):
+            if row.source == agent and row.attempt == 0 and row.outcome == "refused":
+                text = "this message was refused before: mend it, and send it under a new SIF_MsgId"
+                return Ack(agent, msg_id, category=row.category, code=row.code, description=text)
+        return Ack(agent, msg_id, status=DUPLICATE)
 
     async def keep(self, agent: AgentId, body: bytes) -> None:
         """Let the zone keep what *agent* sent and nobody could read."""

@@ -90,11 +90,9 @@ class Pusher:
     async def _step(self) -> bool:
         """Push one message; tell whether there may be another."""
         self._box.changed.clear()
-        said = self._registration()
-        if said is None or said.mode is not Mode.PUSH or said.sleeping:
-            return False
-        held = await self._delivery.next(self._box)
-        if held is None:
+        held = await self._delivery.next(self._box) if self._may_push() is not None else None
+        said = self._may_push()  # asked again: it may have fallen asleep meanwhile
+        if held is None or said is None:
             return False
         ack = await self._post(held, said)
         if ack.category == _TRY_AGAIN or ack.status == _ASLEEP:
@@ -104,6 +102,11 @@ class Pusher:
             raise NotDelivered("the agent cannot take the message now")
         self._pause = self._patience.shortest
         return True
+
+    def _may_push(self) -> Registration | None:
+        """Return the registration by which to push; None while the agent wants nothing pushed."""
+        said = self._registration()
+        return None if said is None or said.mode is not Mode.PUSH or said.sleeping else said
 
     async def _post(self, held: Held, said: Registration) -> Ack:
         """Return the agent's acknowledgement of *held*.

@@ -140,7 +140,7 @@ class Crowd:
         self._aside.do(mend())
 
     def publish(self, each: int, pause: float = 0.0) -> None:
-        """Begin to publish *each* events more of every publisher, in order, each once the one before is acknowledged."""
+        """Begin to publish *each* events more of every publisher, each once the one before is acknowledged."""
         for name in PUBLISHED:
             self._aside.begin(self._publish(self.agents[name], range(self._sent[name], self._sent[name] + each), pause))
             self._sent[name] += each

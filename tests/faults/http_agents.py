@@ -47,6 +47,7 @@ class Line:
             f"POST {parts.path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: "
         ).encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._one = asyncio.Lock()
 
     async def post(self, body: bytes) -> bytes:
         """Return the body of the answer.
@@ -55,19 +56,20 @@ class Line:
             OSError: There is none, or not with HTTP status 200.
         """
         try:
-            async with asyncio.timeout(_ANSWER):
+            async with self._one, asyncio.timeout(_ANSWER):
                 if self._streams is None:
                     self._streams = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
                 reader, writer = self._streams
                 writer.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
                 head = await reader.readuntil(b"\r\n\r\n")
-                if not head.startswith(b"HTTP/1.1 200"):
-                    raise OSError(head.split(b"\r")[0].decode())
                 at = head.lower().index(b"content-length: ") + 16
-                return await reader.readexactly(int(head[at : head.index(b"\r", at)]))
+                answer = await reader.readexactly(int(head[at : head.index(b"\r", at)]))
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise OSError("not answered") from error
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise OSError(head.split(b"\r")[0].decode())
+        return answer
 
     def close(self) -> None:
         """Close the connection."""

@@ -390,7 +390,7 @@ Reaction = Callable[[Message], Said]
 class Target:
     """Where an agent is pushed to: an HTTP server of its own, which reacts as it is told."""
 
-    def __init__(self, agent_id: str, reaction: Reaction = lambda _message: 1) -> None:
+    def __init__(self, agent_id: str, reaction: Reaction = lambda _message: 1, port: int = 0) -> None:
         self.agent_id, self.reaction = agent_id, reaction
         self.received: queue.Queue[Message] = queue.Queue()
         target = self
@@ -404,7 +404,7 @@ class Target:
             def log_message(self, *_arguments: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

@@ -476,7 +476,7 @@ def test_an_object_of_very_many_elements_is_refused_before_it_is_validated() -> 
 
 
 def test_what_would_be_delivered_larger_than_a_message_is_refused() -> None:
-    body = add(f"<UIPI>{'>' * 7_000_000}</UIPI>")
+    body = add(f"<UIPI><!-- so that it is not passed on as it is -->{'>' * 7_000_000}</UIPI>")
 
     decision = refused(tell(body))
 

@@ -20,10 +20,10 @@ from broker.protocol.exchanges import (
     parse_response,
     request_limits,
 )
-from broker.protocol.identifiers import AgentId, new_msg_id
+from broker.protocol.identifiers import AgentId, MsgId
 from broker.protocol.query import Query, parse_query, parse_where
 
-REQUEST_ID = new_msg_id()
+REQUEST_ID = MsgId("5D" * 16)
 HEADER = new_header(AgentId("mis-1"))._replace(destination_id=AgentId("platform"))
 
 
