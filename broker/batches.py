@@ -30,9 +30,14 @@ _MAX_MESSAGE: Final = 600
 
 @dataclass(slots=True)
 class Work:
-    """A batch on its way: what it published, and what is to be stored and acknowledged once that is confirmed."""
+    """A batch on its way: what it published, and what is to be stored and acknowledged once that is confirmed.
+
+    Attributes:
+        size: Bytes of the messages in it, as they came.
+    """
 
     tag: int
+    size: int = 0
     published: dict[int, Outgoing] = field(default_factory=dict)
     last: int = 0
     keys: set[Key] = field(default_factory=set)

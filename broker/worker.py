@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -52,6 +53,10 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 200
 """Messages decided at once; one look-up in storage and at most one commit each."""
+BATCH_BYTES: Final = 2 * 1024 * 1024
+"""The same, of large messages: what takes about a second to decide, since nothing is sent or heard meanwhile."""
+IN_HAND_BYTES: Final = 2 * BATCH_BYTES
+"""Bytes of messages that were decided and are not stored, from which on nothing more is decided before confirms."""
 COMMIT: Final = 3
 """Batches stored together while more messages wait; with none waiting, what is done is stored at once."""
 _RELOAD_SECONDS: Final = 2.0
@@ -109,10 +114,11 @@ class Worker:
             busy |= bool(self._backlog)
             while self._backlog:
                 self._reload()  # under load this goes on and on
-                chunk = [self._backlog[n] for n in range(min(BATCH, len(self._backlog)))]
+                chunk = self._next_batch()
                 self._begin(chunk)
                 for _ in chunk:
                     self._backlog.popleft()
+                self._await_confirms()
                 self._gather()
                 self._finish(at_least=COMMIT)
             self._finish()
@@ -126,15 +132,44 @@ class Worker:
             time.sleep(min(timeout, 1.0))
         return busy
 
+    def _next_batch(self) -> list[Incoming]:
+        """Return the messages to decide at once: no more than RabbitMQ waits for, which takes silence for a loss."""
+        chunk: list[Incoming] = []
+        size = 0
+        for incoming in islice(self._backlog, BATCH):
+            size += len(incoming.body)
+            if chunk and size > BATCH_BYTES:
+                break
+            chunk.append(incoming)
+        return chunk
+
+    def _await_confirms(self) -> None:
+        """Let large messages be confirmed before more are decided.
+
+        Confirms come behind all that RabbitMQ has begun to hand over, which may be a hundred megabytes. That is read
+        here: a little after each batch would take longer than a publish may remain unconfirmed.
+        """
+        if sum(work.size for work in self._works) <= IN_HAND_BYTES:
+            return
+        last = max(work.last for work in self._works)
+        while self._transport.confirmed < last:
+            self._backlog += self._transport.poll(0.5)
+
     def _gather(self) -> None:
-        """Take what has come meanwhile, up to a batch: looking up ten messages costs as much as a hundred."""
-        while len(self._backlog) < BATCH and (more := self._transport.poll(0)):
+        """Send what was published, and take what has come meanwhile.
+
+        Up to a batch: looking up ten messages costs as much as a hundred.
+        """
+        while True:
+            more = self._transport.poll(0)
             self._backlog += more
+            if not more or len(self._backlog) >= BATCH:
+                return
 
     # -- a batch begins --------------------------------------------------------------------------------------------
 
     def _begin(self, chunk: Sequence[Incoming]) -> None:
-        work = Work(chunk[-1].tag)
+        work = Work(chunk[-1].tag, sum(len(incoming.body) for incoming in chunk))
         closings = [incoming for incoming in chunk if incoming.type == CLOSING and incoming.user_id == BROKER_LOGIN]
         others = [incoming for incoming in chunk if incoming not in closings] if closings else chunk
         letters = {

@@ -43,9 +43,12 @@ _NOTHING: Final = 9
 _ANSWERS: Final = 8
 """How many answers to SIF_GetMessage are remembered by id."""
 _LOOK_SECONDS: Final = 0.5
-_FORGET_SECONDS: Final = 3600.0
-_KEPT_SECONDS: Final = 7 * 24 * 3600.0
-"""How long acknowledgements are remembered: longer than RabbitMQ can have a message in hand and not know of its end."""
+_FORGET_SECONDS: Final = 60.0
+_KEPT_SECONDS: Final = 600.0
+"""How long an acknowledgement is remembered while RabbitMQ is there, which has long heard of it by then.
+
+Of an agent that has not called since RabbitMQ or the gateway was last lost they are kept, since its messages come again.
+"""
 _ALARM_SECONDS: Final = 600.0
 
 
@@ -235,11 +238,17 @@ class Gateway:
                 await self._check_blocks()
                 if time.monotonic() > forget_at:
                     forget_at = time.monotonic() + _FORGET_SECONDS
-                    await self._writes.run(self._store.forget_handed, time.time() - _KEPT_SECONDS)
+                    await self._forget()
             except ZoneError as error:
                 log.warning("gateway_watch_failed", reason=str(error))
             except Exception as error:  # noqa: BLE001  # nothing may end this watch
                 log.error("gateway_watch_broken", error=type(error).__name__)
+
+    async def _forget(self) -> None:
+        """Forget acknowledgements of which RabbitMQ has long heard."""
+        settled = [box.agent for box in self._delivery.boxes() if time.monotonic() - box.asked_at > _KEPT_SECONDS]
+        if settled and self._link.up:
+            await self._writes.run(self._store.forget_handed, settled, time.time() - _KEPT_SECONDS)
 
     async def _check_blocks(self) -> None:
         """End blocks that an administrator has ended; say of others that they last long."""

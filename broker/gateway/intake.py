@@ -15,14 +15,23 @@ from typing import ClassVar, Final
 
 from lxml import etree
 
+import schemas
 from broker.exchanges import closing
 from broker.gateway.link import Link
 from broker.gateway.state import State
 from broker.gateway.threads import Aside, Together
 from broker.letters import LOGIN, REFUSED
-from broker.pipeline import Content, Inbound, about_learner, check_rights, first_fault, read_message
-from broker.protocol.envelope import Ack, EventObject, Message, build_event
-from broker.protocol.errors import ZoneError
+from broker.pipeline import (
+    Content,
+    Inbound,
+    about_learner,
+    check_rights,
+    first_fault,
+    names_whom_it_is_about,
+    read_message,
+)
+from broker.protocol.envelope import Ack, Action, EventObject, Message, build_event
+from broker.protocol.errors import NotValid, ZoneError
 from broker.protocol.identifiers import AgentId, MsgId
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, intake_key
 from broker.requests import (
@@ -66,6 +75,7 @@ class Intake:
         self._taken: OrderedDict[tuple[AgentId, MsgId], None] = OrderedDict()
         self._under_way: dict[tuple[AgentId, MsgId], asyncio.Future[None]] = {}
         self._packets: OrderedDict[MsgId, int] = OrderedDict()
+        self._since = time.time()
 
     async def take(self, agent: AgentId, message: Message, body: bytes) -> Ack:
         """Return the acknowledgement of *message*, which came from *agent* as *body*."""
@@ -147,7 +157,10 @@ class Intake:
         timeout = zone.settings.requests.timeout
         if isinstance(content, Inbound):
             check_rights(content, router, zone.validator)
-            return first_fault(content, zone.validator, router.today)
+            fault = first_fault(content, zone.validator, router.today)
+            if fault is None:
+                _check_named(content)
+            return fault
         if isinstance(content, Question):
             decide_request(content, router, self._state.id, time.time(), timeout)
             return None
@@ -159,6 +172,8 @@ class Intake:
             decide_response(content, pending, router.registry, time.time(), timeout)
         except OutOfSequence:
             if pending is None or known is not None or content.packet < pending.next_packet:
+                raise
+            if pending.asked_at >= self._since:  # all its packets came through here
                 raise
             # after a restart, packets may be on their way to the store: the worker knows
         return None
@@ -234,8 +249,18 @@ def _parts(inbound: Inbound, body: bytes) -> list[tuple[str, MsgId, bytes]]:
     return parts
 
 
+def _check_named(inbound: Inbound) -> None:
+    """Return when each object names whom it is about, as the worker demands of what comes under an intake key."""
+    for event in inbound.objects:
+        part = event.action is not Action.ADD and len(event.element) > 0
+        if about_learner(event) == "" or (part and not names_whom_it_is_about(event)):
+            raise NotValid(f"{event.object_type} does not name those that it is about: add them, in a Change too")
+
+
 def _key(event: EventObject) -> str:
-    return intake_key(about_learner(event) or event.element.get("RefId", "").strip())
+    """Return the intake key of an object; of one that the zone does not have, and refuses, that of its RefId."""
+    about = about_learner(event) if event.object_type in schemas.load().objects else None
+    return intake_key(about or event.element.get("RefId", "").strip())
 
 
 def _serialised(event: EventObject) -> bytes:

@@ -32,6 +32,7 @@ class Link:
     def __init__(self, transport: Transport, received: Callable[[Incoming], None], lost: Callable[[], None]) -> None:
         self._transport, self._received, self._lost = transport, received, lost
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._refused: dict[int, str] = {}
         self._loop = asyncio.get_running_loop()
         self._watched = -1
         self._scheduled = False
@@ -117,19 +118,20 @@ class Link:
 
     def _settle(self) -> None:
         confirmed = self._transport.confirmed
-        refused = {refusal.number: refusal.reason for refusal in self._transport.refusals()}
+        # kept until its turn comes: one before it may yet wait for its confirm
+        self._refused.update((refusal.number, refusal.reason) for refusal in self._transport.refusals())
         while self._waiting and self._waiting[0][0] <= confirmed:
             number, future = self._waiting.popleft()
+            reason = self._refused.pop(number, "")
             if future.done():
                 continue
-            if number in refused:
-                future.set_exception(
-                    PublishRefused(f"RabbitMQ did not take the message ({refused[number]}): send it again")
-                )
+            if reason:
+                future.set_exception(PublishRefused(f"RabbitMQ did not take the message ({reason}): send it again"))
             else:
                 future.set_result(None)
 
     def _fail(self, error: TransportLost) -> None:
+        self._refused.clear()
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():

@@ -11,7 +11,7 @@ from broker.applied import applied_name, applied_zone
 from broker.gateway.credentials import Caller, Credentials
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
-from broker.protocol.topology import Topology, gateway_topology
+from broker.protocol.topology import Topology, gateway_topology, zone_topology
 from broker.registry import AgentRecord, Live, Registration
 from broker.routing import Router
 from broker.settings import Zone
@@ -54,8 +54,8 @@ class State:
         return sorted(agent.id for agent in self.router.registry.agents.values() if agent.gateway)
 
     def topology(self) -> Topology:
-        """Return the queues of the agents at the gateway."""
-        found = Topology((), (), ())
+        """Return the queues of the agents at the gateway, and what they are bound to: no worker may have come yet."""
+        found = Topology(zone_topology(self.zone.settings.partitions).exchanges, (), ())
         for agent in self.gateway_agents():
             found += gateway_topology(agent)
         return found

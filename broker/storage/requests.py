@@ -71,9 +71,9 @@ def handed(connection: Connection, agent_id: str) -> frozenset[str]:
     return frozenset(row.msg_id for row in rows)
 
 
-def forget_handed(connection: Connection, before: float) -> None:
-    """Forget what was acknowledged before that time."""
-    connection.execute(delete(tables.handed).where(_handed.at < before))
+def forget_handed(connection: Connection, agent_ids: Sequence[str], before: float) -> None:
+    """Forget what *agent_ids* acknowledged before that time."""
+    connection.execute(delete(tables.handed).where(_handed.agent_id.in_(agent_ids), _handed.at < before))
 
 
 def _columns(one: Pending) -> tuple[object, ...]:

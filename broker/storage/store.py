@@ -175,10 +175,10 @@ class Store:
         with self._database.read("read acknowledgements") as connection:
             return request_rows.handed(connection, agent_id)
 
-    def forget_handed(self, before: float) -> None:
-        """Forget what was acknowledged before that time (seconds since 1970, UTC)."""
+    def forget_handed(self, agent_ids: Sequence[str], before: float) -> None:
+        """Forget what these agents acknowledged before that time (seconds since 1970, UTC)."""
         with self._database.write("forget acknowledgements") as connection:
-            request_rows.forget_handed(connection, before)
+            request_rows.forget_handed(connection, agent_ids, before)
 
     # the ledger
 

@@ -88,8 +88,8 @@ class Crowd:
 
         self._aside.do(end())
 
-    def register(self) -> None:
-        """Register all at once and have those that pull begin."""
+    def register(self, poll: float = 0.02) -> None:
+        """Register all at once and have those that pull begin, every *poll* seconds."""
 
         async def together() -> None:
             await asyncio.gather(*(self._register(agent) for agent in self.agents.values()))
@@ -97,7 +97,27 @@ class Crowd:
         self._aside.do(together())
         for agent in self.agents.values():
             if not self.is_pushed(agent.id):
-                self._aside.begin(agent.pull())
+                self._aside.begin(agent.pull(poll))
+
+    def leave(self, names: Sequence[str]) -> None:
+        """Have some unregister: what waits for them is gone."""
+
+        async def leave() -> None:
+            for name in names:
+                assert await self.agents[name].say("SIF_Unregister") in ((0, 0), (4, 9))
+
+        self._aside.do(leave())
+
+    def join(self, names: Sequence[str], *, well: bool) -> None:
+        """Have some of the broken register again, to answer as they must or as they do."""
+
+        async def join() -> None:
+            for name in names:
+                agent = self.agents[name]
+                await agent.register(self.targets.add(agent, acknowledge if well else self._broken(name)))
+                await agent.subscribe()
+
+        self._aside.do(join())
 
     @staticmethod
     def is_pushed(agent: str) -> bool:

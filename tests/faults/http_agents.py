@@ -174,8 +174,8 @@ class Agent:
         """Answer requests for learners."""
         assert await self.say("SIF_Provide", listed("LearnerPersonal")) == (0, 0)
 
-    async def pull(self) -> None:
-        """Fetch, handle and acknowledge until closed."""
+    async def pull(self, pause: float = _POLL) -> None:
+        """Fetch, handle and acknowledge until closed; wait *pause* seconds where there is nothing."""
         command = "<SIF_SystemControlData><SIF_GetMessage/></SIF_SystemControlData>"
         while not self.ended:
             try:
@@ -185,7 +185,7 @@ class Agent:
                 continue
             start = answer.find(b"<SIF_Data>")
             if start < 0:
-                await asyncio.sleep(_POLL)
+                await asyncio.sleep(pause)
                 continue
             body = answer[start + 10 : answer.rindex(b"</SIF_Data>")]
             await self._acknowledge(*await self.receive(body))

@@ -66,7 +66,7 @@ def test_kills_at_random_lose_nothing_repeat_nothing_that_was_settled_and_end_ev
                 time.sleep(0.02)
 
         survivors = Survivors(running, aside)
-        each = EVENTS // PAIRS // KILLS
+        each = -(-EVENTS // (PAIRS * KILLS))
         requests = [REQUESTS * (n + 1) // KILLS - REQUESTS * n // KILLS for n in range(KILLS)]
         for number, what in enumerate(order):
             survivors.publish(each)

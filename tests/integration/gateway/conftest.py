@@ -16,8 +16,8 @@ from broker.storage import QuarantineEntry, Store, open_store
 from broker.supervisor import RunningZone, gateway_url, read_secret
 from tests.integration.gateway.sif import Agent, Reaction, Target, eventually
 
-COUNT = 260
-"""Providers and platforms, one pair for each test."""
+COUNT = 170
+"""Providers and platforms; a test has a pair to itself, which others may have had long before."""
 
 SOLOS = 10
 
@@ -38,6 +38,7 @@ SIF_LogEntry = ["subscribe"]
 name = "Adds only"
 [agents.adder.rights]
 LearnerPersonal = ["publish-add"]
+LearnerAttendance = ["publish-change"]
 [agents.adder.gateway]
 [agents.everybody]
 name = "May do everything"
@@ -102,6 +103,7 @@ class Zoned:
     store: Store
     agents: list[Agent] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    since: float = field(default_factory=time.time)
 
     def agent(self, agent_id: str, version: str = "2.1") -> Agent:
         """Return an agent by its id, not yet registered."""
@@ -110,9 +112,15 @@ class Zoned:
         return found
 
     def pair(self) -> tuple[Agent, Agent]:
-        """Return a MIS and a platform that no other test has, not yet registered."""
+        """Return a MIS and a platform that no other test has now, not yet registered, with nothing in their queues."""
         number = next(_taken)
-        return self.agent(f"mis-{number}"), self.agent(f"vle-{number}")
+        found = tuple(self.agent(f"{kind}-{number % COUNT}") for kind in ("mis", "vle"))
+        if number >= COUNT:
+            for agent in found:
+                agent.register()
+                agent.drain(quiet=1)
+                agent.leave()
+        return found[0], found[1]
 
     def url(self, agent_id: str) -> str:
         """Return the address of an agent."""
@@ -149,12 +157,20 @@ class Zoned:
         finally:
             connection.close()
 
+    def has_ended(self, request: str) -> bool:
+        """Tell whether a request is known, and no packets are awaited for it any more."""
+        pending = self.store.requests([request]).get(request)
+        return pending is not None and not pending.is_open
+
+    def quarantined(self, source: str) -> list[QuarantineEntry]:
+        """Return what was kept of *source* since the test began."""
+        return [entry for entry in self.store.quarantine_list(source=source) if entry.at >= self.since]
+
     def kept(self, source: str, code: tuple[int, int]) -> QuarantineEntry:
         """Return the entry in quarantine of a message of *source* that was refused with *code*, once it is there."""
 
         def find() -> QuarantineEntry | None:
-            entries = self.store.quarantine_list(source=source)
-            return next((entry for entry in entries if (entry.category, entry.code) == code), None)
+            return next((entry for entry in self.quarantined(source) if (entry.category, entry.code) == code), None)
 
         return eventually(find)
 
@@ -181,7 +197,7 @@ def zoned(running: RunningZone) -> Iterator[Zoned]:
 
 Pair = tuple[Agent, Agent]
 Pushed = Callable[[Reaction], tuple[Agent, Agent, Target]]
-_taken = iter(range(COUNT))
+_taken = itertools.count()
 _alone = itertools.count()
 
 

@@ -39,9 +39,7 @@ class Pushing:
         msg_id = new_id()
         self.at += 1
         body = Agent("mis", "").event_body(learner(), msg_id=msg_id)
-        await self.link.publish(
-            Outgoing(DELIVERY, VLE, body, msg_id, "SIF_Event", {AT: self.at}, user_id=BROKER_LOGIN)
-        )
+        await self.link.publish(Outgoing(DELIVERY, VLE, body, msg_id, "SIF_Event", {AT: self.at}, user_id=BROKER_LOGIN))
         return msg_id
 
 

@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import queue
+import re
 import secrets
 import ssl
 import threading
@@ -249,7 +250,7 @@ class Agent:
 
     def event_body(self, element: str, action: str = "Add", *, msg_id: str = "", header: str = "") -> bytes:
         """Return an event of one object."""
-        name = element[1:].split()[0].rstrip("/>")
+        name = re.split(r"[\s/>]", element[1:], maxsplit=1)[0]
         content = (
             f'<SIF_ObjectData><SIF_EventObject ObjectName="{name}" Action="{action}">{element}'
             "</SIF_EventObject></SIF_ObjectData>"
@@ -310,7 +311,7 @@ class Agent:
             if answer.message is not None:
                 return answer.message
             assert answer.code == 9, answer.body
-            threading.Event().wait(0.01)
+            time.sleep(0.01)
         raise AssertionError(f"{self.id} was given nothing")
 
     def take(self) -> Message:
@@ -319,17 +320,17 @@ class Agent:
         assert self.ack(message).code == 0
         return message
 
-    def drain(self) -> list[Message]:
-        """Take all that there is until there is nothing for a while."""
+    def drain(self, quiet: int = 3) -> list[Message]:
+        """Take all that there is until there is nothing, *quiet* times a twentieth of a second apart."""
         found: list[Message] = []
-        quiet = 0
-        while quiet < 3:
+        left = quiet
+        while left:
             message = self.get().message
             if message is None:
-                quiet += 1
-                threading.Event().wait(0.1)
+                left -= 1
+                time.sleep(0.05 if left else 0)
                 continue
-            quiet = 0
+            left = quiet
             found.append(message)
             assert self.ack(message).code == 0
         return found
@@ -464,3 +465,9 @@ def school(ref_id: str = "", name: str = "Made up school") -> str:
         f'<SchoolInfo RefId="{ref_id or new_id()}"><EstablishmentId>9901</EstablishmentId><LAId>820</LAId>'
         f"<SchoolName>{name}</SchoolName><SessionsPerDay>2</SessionsPerDay></SchoolInfo>"
     )
+
+
+def filler(size: int, sign: str = "x") -> str:
+    """Return what makes a learner *size* characters longer, and then some."""
+    inner = f'<SIF_ExtendedElement Name="x">{sign * size}</SIF_ExtendedElement>'
+    return f"<SIF_ExtendedElements>{inner}</SIF_ExtendedElements>"

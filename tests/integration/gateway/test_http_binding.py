@@ -127,9 +127,10 @@ def large_packet(mis: Agent, vle: Agent) -> bytes:
     request = new_id()
     assert vle.request(msg_id=request, to=mis.id, buffer=390_000).code == 0
     mis.take()
+    learners = "".join(learner() for _ in range(180))
     content = (
         f"<SIF_RequestMsgId>{request}</SIF_RequestMsgId><SIF_PacketNumber>1</SIF_PacketNumber>"
-        f"<SIF_MorePackets>No</SIF_MorePackets><SIF_ObjectData>{''.join(learner() for _ in range(180))}</SIF_ObjectData>"
+        f"<SIF_MorePackets>No</SIF_MorePackets><SIF_ObjectData>{learners}</SIF_ObjectData>"
     )
     body = mis.message("SIF_Response", content, header=f"<SIF_DestinationId>{vle.id}</SIF_DestinationId>")
     assert len(body) > 65_536

@@ -152,7 +152,8 @@ def test_a_provision_has_all_seven_lists(solo: Agent) -> None:
     assert solo.send("SIF_Provision", "<SIF_ProvideObjects/><SIF_SubscribeObjects/>").code == (1, 3)
 
 
-def test_an_object_has_one_provider_in_a_context(asking: Pair, zoned: Zoned) -> None:
+@pytest.mark.usefixtures("asking")
+def test_an_object_has_one_provider_in_a_context(zoned: Zoned) -> None:
     second, _ = zoned.pair()
     second.register()
 
@@ -174,7 +175,8 @@ def test_when_a_provider_gives_up_another_may_provide(asking: Pair, zoned: Zoned
     assert second.provide("LearnerPersonal").code == 0
 
 
-def test_any_number_of_agents_may_respond(asking: Pair, zoned: Zoned) -> None:
+@pytest.mark.usefixtures("asking")
+def test_any_number_of_agents_may_respond(zoned: Zoned) -> None:
     second, _ = zoned.pair()
     second.register()
 
@@ -202,7 +204,8 @@ def test_to_publish_an_agent_needs_to_say_nothing(zoned: Zoned) -> None:
 
 def test_support_of_extended_queries_is_told_of_providers(pair: Pair) -> None:
     mis, vle = pair
-    supported = '<SIF_Object ObjectName="LearnerPersonal"><SIF_ExtendedQuerySupport>true</SIF_ExtendedQuerySupport></SIF_Object>'
+    said = "<SIF_ExtendedQuerySupport>true</SIF_ExtendedQuerySupport>"
+    supported = f'<SIF_Object ObjectName="LearnerPersonal">{said}</SIF_Object>'
     assert mis.provision({"Provide": supported, "Respond": supported + listed("SchoolInfo")}).code == 0
 
     status = vle.control("SIF_GetZoneStatus").data("SIF_ZoneStatus")

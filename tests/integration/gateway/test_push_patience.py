@@ -128,9 +128,7 @@ def test_the_pauses_grow_up_to_the_longest(tmp_path: Path, target: Target) -> No
     times = asyncio.run(push())
 
     pauses = [after - before for before, after in itertools.pairwise(times)]
-    assert all(
-        pause > 0.5 * wanted for pause, wanted in zip(pauses, [0.05, 0.1, 0.2, 0.4, 0.4, 0.4], strict=True)
-    )
+    assert all(pause > 0.5 * wanted for pause, wanted in zip(pauses, [0.05, 0.1, 0.2, 0.4, 0.4, 0.4], strict=True))
     assert max(pauses) < 3  # else doubled for ever
 
 

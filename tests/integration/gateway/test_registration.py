@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.gateway.conftest import Pair, Pushed, Zoned
-from tests.integration.gateway.sif import NS, Agent, learner, listed, new_id
+from tests.integration.gateway.sif import NS, Agent, filler, learner, listed, new_id
 
 ACCEPTS = "<SIF_Property><SIF_Name>Accept-Encoding</SIF_Name><SIF_Value>{}</SIF_Value></SIF_Property>"
 
@@ -166,12 +166,6 @@ def test_a_second_registration_replaces_the_buffer_size_of_the_first(pair: Pair)
     assert [mis.post(large).code, mis.post(small).code] == [0, 0]
 
     assert [message.body for message in vle.drain()] == [small]
-
-
-def filler(size: int) -> str:
-    return (
-        f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{"x" * size}</SIF_ExtendedElement></SIF_ExtendedElements>'
-    )
 
 
 def test_a_second_registration_keeps_the_queue_and_what_was_provisioned(pair: Pair) -> None:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.integration.gateway.conftest import Pair, Pushed, Zoned
-from tests.integration.gateway.sif import Agent, Message, eventually, learner, new_id
+from tests.integration.gateway.sif import Agent, Message, eventually, filler, learner, new_id
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_the_zones_own_answers_flow_to_an_agent_that_is_busy(pair: Pair, zoned: 
     watcher.register()
     watcher.subscribe("SIF_LogEntry")
     vle.register(buffer=4_096)
-    mis.event(learner(more=too_large()))
+    mis.event(learner(more=filler(5_000)))
     entry = watcher.fetch()
     assert watcher.ack(entry, 2).code == 0
 
@@ -81,10 +81,6 @@ def test_the_zones_own_answers_flow_to_an_agent_that_is_busy(pair: Pair, zoned: 
 
     assert watcher.take().kind == "SIF_Response"
     assert watcher.ack(entry, 3).code == 0
-
-
-def too_large() -> str:
-    return f'<SIF_ExtendedElements><SIF_ExtendedElement Name="x">{"x" * 5_000}</SIF_ExtendedElement></SIF_ExtendedElements>'
 
 
 def test_the_final_ack_removes_the_event_and_thaws_the_rest_in_order(busy: Busy) -> None:

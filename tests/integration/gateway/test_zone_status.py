@@ -125,7 +125,7 @@ def test_the_status_leaves_out_lists_that_would_be_empty(zoned: Zoned) -> None:
     assert "SIF_Subscribers" not in found
     assert "SIF_Providers" not in found
     assert "SIF_AddPublishers" in found
-    assert "SIF_ChangePublishers" not in found
+    assert "SIF_DeletePublishers" not in found
 
 
 def test_the_status_lists_only_true_providers(asking: Pair, zoned: Zoned) -> None:

@@ -126,13 +126,14 @@ def test_what_an_agent_acknowledged_is_remembered_each_once(store: Store, other_
     assert store.handed(LIBRARY) == frozenset()
 
 
-def test_what_was_acknowledged_long_ago_is_forgotten(store: Store) -> None:
-    store.hand([(MERLIN, "M1"), (MIS, "M1")], NOON)
+def test_what_the_agents_named_acknowledged_long_ago_is_forgotten(store: Store) -> None:
+    store.hand([(MERLIN, "M1"), (MIS, "M1"), (LIBRARY, "M1")], NOON)
     store.hand([(MERLIN, "M2")], NOON + 1)
 
-    store.forget_handed(NOON)
+    store.forget_handed([MERLIN, MIS], NOON)
     assert store.handed(MERLIN) == {"M1", "M2"}
 
-    store.forget_handed(NOON + 1)
+    store.forget_handed([MERLIN, MIS], NOON + 1)
     assert store.handed(MERLIN) == {"M2"}
     assert store.handed(MIS) == frozenset()
+    assert store.handed(LIBRARY) == {"M1"}

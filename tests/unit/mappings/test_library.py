@@ -31,6 +31,7 @@ RECORDS = {
     "csv/attendance": "csv/attendance",
     "csv/special-needs": "csv/sen",
     "csv/exclusions": "csv/exclusions",
+    "ssda903/looked-after": "ssda903/period",
 }
 
 
@@ -71,7 +72,8 @@ def test_the_objects_are_valid_and_hold_only_known_codes(
 def test_an_object_about_a_learner_names_the_learner(
     name: str, read_record: Callable[[str], Record], ref_ids: RefIds
 ) -> None:
-    upn = {"ctf": "X820990119007", "csv": "J820990114021"}[name.partition("/")[0]]
+    upns = {"ctf": "X820990119007", "csv": "J820990114021", "ssda903": "Q821990112001"}
+    upn = upns[name.partition("/")[0]]
     about_nobody = name in ("csv/school", "csv/terms", "csv/staff", "csv/groups", "csv/group-types")
 
     for made in _inward(name).translate(read_record(RECORDS[name]), ref_ids).objects:
