@@ -154,7 +154,7 @@ class TransferCase:
         membership: LearnerSchoolEnrolment/MembershipType at the new school; empty when not known.
         dual_known: Day on which the first word came that the learner is registered at both schools.
         left_sector: Whether the learner is said to have left the maintained sector in England.
-        found_late: Day on which the new school became known after the search for it was over; the 15 days then begin.
+        known_since: Day on which the first word came of the new school; after the 15 days, they begin then.
         returned: First day back at the old school, without having been at another.
         care: What care records say, by day.
         confirmed: Whether the new school has said that the learner is on its register.
@@ -178,7 +178,7 @@ class TransferCase:
     alternative: bool = False
     dual_known: date | None = None
     left_sector: bool = False
-    found_late: date | None = None
+    known_since: date | None = None
     returned: date | None = None
     care: tuple[Care, ...] = ()
     shield: Shield = Shield.NONE

@@ -87,6 +87,14 @@ class MoveNotAllowed(_Refused):
         super().__init__(f"transfer {case.ref_id} is in status {case.status}: no {self.event} now; {advice}")
 
 
+class NotAMove(_Refused):
+    """What is told leads from a school to the same school."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = type(event).__name__
+        super().__init__(f"this {self.event} names one school as both: nobody moves; name the other one")
+
+
 class NotThisMove(_Refused):
     """The event is about another learner, school or move than the case."""
 
@@ -192,10 +200,15 @@ def open_or_join(cases: Iterable[TransferCase], event: Opening, ref_id: RefId) -
         cases: At least all of this learner's, closed ones too: what is told twice must not open another.
         ref_id: What is to be the RefId of a new one.
 
+    Raises:
+        NotAMove: *event* leads from a school to itself, as a file does that moves data between two systems.
+
     Source:
         Our own rule: the school and the day decide; of several moves that an event may be about, the one whose dates
         are nearest. A move that was over before the zone began is not told to it.
     """
+    if isinstance(event, MovePlanned | CtfArrived) and len(set(_sides(event))) == 1:
+        raise NotAMove(event)
     own = [case for case in cases if case.learner == event.learner]
     fits = ((_fit(case, event, own), case.history[0].at, case.ref_id, case) for case in own)
     best = min(
@@ -216,8 +229,9 @@ def step(case: TransferCase, event: Event, calendars: Calendars) -> Step:
     if isinstance(event, ClockMoved) and not case.is_followed:
         return Step(case, ())
     after = _apply(event, case)
-    if after.to_school and not case.to_school and _not_found_since(case, event.today):
-        after = replace(after, found_late=event.today)
+    if after.to_school is not None and after.new_number in map(after.knows, _named_by(event)):
+        before = [case.known_since] if case.known_since and case.to_school == after.to_school else []
+        after = replace(after, known_since=min([*before, event.today]))
     after = _with_deadlines(after, calendars)
     after = _with_deadlines(_settled(after, event), calendars)
     actions = tuple(action for action in _wanted(after, event.today) if action.key not in case.issued)
@@ -249,9 +263,15 @@ def _fit(case: TransferCase, event: Opening, cases: Sequence[TransferCase]) -> _
         case EnrolmentEnded():
             return _fit_ended(case, event, cases)
         case EnrolmentStarted():
-            return _fit_started(case, event)
+            return _fit_started(case, event, cases)
         case CtfArrived():
             return _fit_file(case, event, cases)
+
+
+def _sides(event: MovePlanned | CtfArrived) -> tuple[Establishment | None, Establishment | None]:
+    if isinstance(event, MovePlanned):
+        return event.from_school, event.to_school
+    return event.source, event.ctf.destination
 
 
 def _fit_planned(case: TransferCase, event: MovePlanned) -> _Fit | None:
@@ -277,7 +297,7 @@ def _fit_ended(case: TransferCase, event: EnrolmentEnded, cases: Sequence[Transf
             return _Fit(1)
         moved = abs((event.leaving - case.leaving).days)
         same_stay = moved <= _CORRECTION or (case.is_open and case.entry is None)
-        return _Fit(3, moved) if same_stay and not _came_back(case, cases) else None
+        return _Fit(3, moved) if same_stay and not _is_past(case, cases) else None
     if case.from_school is not None or case.status is _S.CANCELLED or case.dual_known is not None:
         return None
     if case.entry is None:
@@ -285,7 +305,7 @@ def _fit_ended(case: TransferCase, event: EnrolmentEnded, cases: Sequence[Transf
     return _Fit(4, abs((case.entry - event.leaving).days)) if _is_near(event.leaving, case.entry) else None
 
 
-def _fit_started(case: TransferCase, event: EnrolmentStarted) -> _Fit | None:
+def _fit_started(case: TransferCase, event: EnrolmentStarted, cases: Sequence[TransferCase]) -> _Fit | None:
     school = case.knows(event.school)
     if school == case.old_number:
         return _fit_return(case, event)
@@ -296,7 +316,7 @@ def _fit_started(case: TransferCase, event: EnrolmentStarted) -> _Fit | None:
     if school == case.new_number:
         if case.entry is not None:
             moved = abs((event.entry - case.entry).days)
-            return _Fit(3, moved) if moved <= _CORRECTION else None
+            return _Fit(3, moved) if moved <= _CORRECTION and not _is_past(case, cases) else None
         return _Fit(1) if _is_near(case.leaving, event.entry, found_late=True) else None
     return _fit_other_school(case, event)
 
@@ -313,7 +333,7 @@ def _fit_other_school(case: TransferCase, event: EnrolmentStarted) -> _Fit | Non
     """Return whether the learner has entered a school that the case does not name, or not as more than a belief."""
     if not _is_belief(case):
         return None
-    is_stated = event.previous is not None and case.from_school is not None
+    is_stated = event.previous not in (None, event.school) and case.from_school is not None
     if case.leaving is None:
         return _Fit(5) if is_stated else None
     if event.membership in DUAL and not is_stated:
@@ -329,7 +349,7 @@ def _is_belief(case: TransferCase) -> bool:
 
 
 def _is_from_elsewhere(case: TransferCase, event: EnrolmentStarted) -> bool:
-    if event.previous is None or case.from_school is None:
+    if event.previous in (None, event.school) or case.from_school is None:
         return False
     return case.knows(event.previous) != case.old_number
 
@@ -344,8 +364,10 @@ def _fit_file(case: TransferCase, event: CtfArrived, cases: Sequence[TransferCas
         return None
     if not _may_be_addressed(case, destination):
         return _Fit(6) if _is_belief(case) and destination not in (NOT_KNOWN, case.old_number) else None
-    if not case.is_open and (case.ctf is not None or _came_back(case, cases)):
+    if _is_past(case, cases) and (case.ctf is not None or not case.is_open):
         return None
+    if case.ctf is not None and not _may_replace(case, event.ctf):
+        return _Fit(7) if case.is_open else None
     return _Fit(1, (case.from_school is None) + (case.destination is None))
 
 
@@ -362,15 +384,17 @@ def _is_near(leaving: date | None, entry: date | None, *, found_late: bool = Fal
     return gap >= -LONGEST_GAP and (found_late or gap <= LONGEST_GAP)
 
 
-def _came_back(case: TransferCase, cases: Sequence[TransferCase]) -> bool:
-    """Tell whether a later case of the same learner leads back to the school that *case* leads from."""
+def _is_past(case: TransferCase, cases: Sequence[TransferCase]) -> bool:
+    """Tell whether the same learner has a later case that leads on from where *case* leads, or back from there."""
     return any(
-        other.ref_id != case.ref_id
-        and other.new_number is not None
-        and other.new_number == case.old_number
-        and _day_of(other) > _day_of(case)
+        _day_of(other) > _day_of(case)
+        and (_is_same(other.old_number, case.new_number) or _is_same(other.new_number, case.old_number))
         for other in cases
     )
+
+
+def _is_same(one: Establishment | None, other: Establishment | None) -> bool:
+    return one is not None and one == other
 
 
 def _day_of(case: TransferCase) -> date:
@@ -428,7 +452,7 @@ def _(event: EnrolmentStarted, case: TransferCase) -> TransferCase:
     return replace(
         case,
         to_school=case.to_school if case.knows(event.school) == case.new_number else event.school,
-        from_school=case.from_school or event.previous,
+        from_school=case.from_school or (event.previous if event.previous != event.school else None),
         entry=event.entry,
         membership=event.membership,
         alternative=event.alternative,
@@ -575,7 +599,7 @@ def _target(case: TransferCase, event: Event) -> Status:
 
 def _towards(case: TransferCase, school: Establishment) -> TransferCase:
     """Return *case* with where the learner is believed to go, unless that is known."""
-    if case.to_school is not None or school == NOT_KNOWN:
+    if case.to_school is not None or school == NOT_KNOWN or case.knows(school) == case.old_number:
         return case
     if school == OUTSIDE:
         return replace(case, left_sector=True)
@@ -583,6 +607,8 @@ def _towards(case: TransferCase, school: Establishment) -> TransferCase:
 
 
 def _at_new_school(case: TransferCase, event: Event, school: Establishment) -> TransferCase:
+    if case.knows(school) == case.old_number:
+        raise NotThisMove(case, event, "that is the old school, and only the new one can say so")
     if case.to_school is None:
         return replace(case, to_school=school)
     if case.knows(school) != case.new_number:
@@ -644,6 +670,21 @@ def _path(start: Status, target: Status) -> tuple[Status, ...]:
     raise ValueError(f"no move leads from {start} to {target}")
 
 
+def _named_by(event: Event) -> tuple[Establishment, ...]:
+    """Return the school that *event* names as the one where the learner goes, or is."""
+    match event:
+        case MovePlanned(to_school=named) | EnrolmentEnded(destination=named):
+            return (named,) if named else ()
+        case EnrolmentStarted(school=school) | DestinationFound(school=school) | EnrolmentConfirmed(school=school):
+            return (school,)
+        case CtfLoaded(school=school) | Rejected(school=school):
+            return (school,)
+        case CtfArrived(ctf=ctf) | CtfPrepared(ctf=ctf) | CtfSent(ctf=ctf):
+            return (ctf.destination,)
+        case _:
+            return ()
+
+
 # What follows from the facts by itself.
 
 
@@ -678,8 +719,10 @@ def _deadlines(case: TransferCase, calendars: Calendars) -> tuple[Deadline, ...]
     new = tuple(school for school in (case.to_school, case.new_number) if school)
     found: list[Deadline] = []
     if case.leaving is not None and old and case.destination != OUTSIDE:
-        rule = RULES[RuleId.T1 if new else RuleId.T3]
-        found.append(due(rule, case.found_late or case.leaving, calendars, *old))
+        file = due(RULES[RuleId.T1 if new else RuleId.T3], case.leaving, calendars, *old)
+        if new and case.known_since and file.has_passed(case.known_since):
+            file = due(RULES[RuleId.T1], case.known_since, calendars, *old)
+        found.append(file)
     elif case.dual_known is not None and old:
         found.append(due(RULES[RuleId.T2], case.dual_known, calendars, *old))
     left = case.leaving or case.entry
@@ -800,4 +843,4 @@ def _needs_file(case: TransferCase, destination: Establishment) -> bool:
     return case.ctf is None or case.ctf.destination != destination
 
 
-__all__ = ["LONGEST_GAP", "MoveNotAllowed", "NotThisMove", "Step", "open_or_join", "step"]
+__all__ = ["LONGEST_GAP", "MoveNotAllowed", "NotAMove", "NotThisMove", "Step", "open_or_join", "step"]

@@ -57,17 +57,18 @@ share = ["*"]
 """
 
 
-@pytest.fixture
-def running(rabbit_node: PrivateNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningZone]:
+@pytest.fixture(scope="module")
+def running(rabbit_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningZone]:
     """A zone of a provider and a requester, on the node for the run."""
-    monkeypatch.setenv("SIFZONE_RABBITMQ", rabbit_node.amqp_url("/"))
-    monkeypatch.setenv("SIFZONE_MANAGEMENT", rabbit_node.management_url)
-    folder = tmp_path / "zone"
+    folder = tmp_path_factory.mktemp("large") / "zone"
     (folder / "agreements").mkdir(parents=True)
     (folder / "zone.toml").write_text(_ZONE)
     (folder / "agreements" / "whole.toml").write_text(_AGREEMENT)
-    with (tmp_path / "zone.log").open("w") as log, RunningZone(load_zone(folder), log_file=log.fileno()) as started:
-        yield started
+    with pytest.MonkeyPatch.context() as patch, (folder / "zone.log").open("w") as log:
+        patch.setenv("SIFZONE_RABBITMQ", rabbit_node.amqp_url("/"))
+        patch.setenv("SIFZONE_MANAGEMENT", rabbit_node.management_url)
+        with RunningZone(load_zone(folder), log_file=log.fileno()) as started:
+            yield started
     with Management(rabbit_node.management_url, rabbit_node.admin_user, rabbit_node.admin_password) as management:
         management.delete_vhost("large")
 

@@ -48,13 +48,14 @@ def test_no_match_is_one_empty_packet(asked: Asked) -> None:
 
 
 @pytest.mark.parametrize("category", [(8, 9), (8, 15), (12, 1)], ids=str)
-def test_an_error_of_the_responders_ends_the_request(asked: Asked, category: tuple[int, int]) -> None:
+def test_an_error_of_the_responders_ends_the_request(asked: Asked, zoned: Zoned, category: tuple[int, int]) -> None:
     mis, vle, request = asked
 
     assert mis.respond(request, to=vle.id, error=category).code == 0
 
     answer = vle.take()
     assert (answer.error, answer.text("SIF_MorePackets")) == (category, "No")
+    eventually(lambda: zoned.has_ended(request))
     assert mis.respond(request, learner(), to=vle.id, packet=2).code == (8, 10)
 
 

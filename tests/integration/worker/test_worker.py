@@ -83,6 +83,30 @@ def test_nothing_is_acknowledged_before_it_is_committed(desk: Desk, monkeypatch:
         assert [row.outcome for row in desk.store.explain(msg_id)].count("accepted") == 1
 
 
+def test_large_messages_are_decided_few_at_a_time_however_many_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[int] = []
+    commit = Store.commit
+
+    def count(store: Store, batch: Batch) -> None:
+        stored.append(sum(row.outcome == "accepted" for row in batch.ledger))
+        commit(store, batch)
+
+    desk.work()
+    monkeypatch.setattr(Store, "commit", count)
+    element = learner(ref := new_ref_id())
+    monkeypatch.setattr("broker.worker.BATCH_BYTES", 3 * len(element))  # two events, with their envelopes
+    monkeypatch.setattr("broker.worker.IN_HAND_BYTES", 6 * len(element))
+    for _ in range(30):
+        desk.send_event("LearnerPersonal", Action.ADD, element, ref)
+
+    desk.work()
+
+    assert sum(stored) == 30
+    assert max(stored) <= 3 * 3
+
+
 def test_message_sent_again_under_its_id_is_delivered_once(desk: Desk) -> None:
     ref = new_ref_id()
     header = new_header(SENDER)

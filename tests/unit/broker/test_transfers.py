@@ -241,7 +241,10 @@ FILE_EVENTS: Final[dict[str, Event]] = {
     "cancelled": cancelled(),
     "clock": clock(IN),
 }
-ALLOWED: Final[dict[str, dict[Status, tuple[Status, ...] | None]]] = {
+Row = dict[Status, tuple[Status, ...] | None]
+NEVER: Final[Row] = dict.fromkeys(S, NO)
+ALWAYS: Final[Row] = dict.fromkeys(S, STAYS)
+ALLOWED: Final[dict[str, Row]] = {
     "prepared": {
         S.PLANNED: to(S.NOTIFIED, S.PREPARED),
         S.NOTIFIED: to(S.PREPARED),
@@ -307,11 +310,10 @@ ALLOWED: Final[dict[str, dict[Status, tuple[Status, ...] | None]]] = {
         S.LOST_PUPILS: to(S.SENT, S.DELIVERED, S.LOADED),
         S.CANCELLED: NO,
     },
-    "confirmed": dict.fromkeys(S, STAYS) | {S.LOADED: to(S.COMPLETE), S.CANCELLED: NO},
-    "rejected": dict.fromkeys(S, NO)
-    | {S.SENT: to(S.DELIVERED, S.REJECTED), S.DELIVERED: to(S.REJECTED), S.REJECTED: STAYS},
-    "cancelled": {status: to(S.CANCELLED) for status in S} | {S.LOADED: NO, S.COMPLETE: NO, S.CANCELLED: STAYS},
-    "clock": dict.fromkeys(S, STAYS),
+    "confirmed": {**ALWAYS, S.LOADED: to(S.COMPLETE), S.CANCELLED: NO},
+    "rejected": {**NEVER, S.SENT: to(S.DELIVERED, S.REJECTED), S.DELIVERED: to(S.REJECTED), S.REJECTED: STAYS},
+    "cancelled": {**dict.fromkeys(S, to(S.CANCELLED)), S.LOADED: NO, S.COMPLETE: NO, S.CANCELLED: STAYS},
+    "clock": ALWAYS,
 }
 ALLOWED["by-people"] = ALLOWED["loaded"] | {S.DESTINATION_UNKNOWN: NO, S.LOST_PUPILS: NO}
 TABLE: Final = [

@@ -1,4 +1,4 @@
-"""Whatever is told of moves, in whatever order: the same facts make the same case, and histories grow by allowed moves."""
+"""In whatever order moves are told: the same facts make the same case, and histories grow by allowed moves alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,13 +78,13 @@ class Told:
 
     def tell(self, event: Event, about: int = 0) -> None:
         """Let it hear of *event*, which is about the *about*-th case when it names no learner."""
-        if isinstance(event, Opening):
-            case = open_or_join(self.cases.values(), event, RefId(f"{len(self.cases):032X}"))
-        elif self.cases:
-            case = list(self.cases.values())[about % len(self.cases)]
-        else:
+        if not isinstance(event, Opening) and not self.cases:
             return
         try:
+            if isinstance(event, Opening):
+                case = open_or_join(self.cases.values(), event, RefId(f"{len(self.cases):032X}"))
+            else:
+                case = list(self.cases.values())[about % len(self.cases)]
             after, actions = step(case, event, CALENDARS)
         except ZoneError:
             self.refused.append(event)

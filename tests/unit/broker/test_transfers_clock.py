@@ -1,0 +1,257 @@
+"""An academic year of 500 looked-after learners, day by day: each deadline is what a walk over the days counts to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Final
+
+from broker.calendars import parse_calendars
+from broker.deadlines import RuleId, first_plan, next_review
+from broker.protocol.identifiers import Establishment, RefId
+from broker.transfer_cases import (
+    NOT_KNOWN,
+    Care,
+    CareChanged,
+    ClockMoved,
+    Ctf,
+    CtfDelivered,
+    CtfLoaded,
+    CtfPrepared,
+    CtfSent,
+    EnrolmentConfirmed,
+    EnrolmentEnded,
+    EnrolmentStarted,
+    Event,
+    Notify,
+    Opening,
+    Party,
+    RaiseOverdue,
+    Record,
+    RecordPassed,
+    Status,
+    TransferCase,
+    Why,
+    WriteCtf,
+)
+from broker.transfers import open_or_join, step
+
+LEARNERS: Final = 500
+FIRST, LAST = date(2025, 9, 1), date(2026, 8, 31)
+DAY: Final = timedelta(days=1)
+AUTHORITY: Final = b"""
+title = "Schools of Quarrington"
+terms = [
+  { term = "AUT", starts = 2025-09-02, ends = 2025-12-19, half_term = { starts = 2025-10-27, ends = 2025-10-31 } },
+  { term = "SPR", starts = 2026-01-05, ends = 2026-03-27, half_term = { starts = 2026-02-16, ends = 2026-02-20 } },
+  { term = "SUM", starts = 2026-04-13, ends = 2026-07-21, half_term = { starts = 2026-05-25, ends = 2026-05-29 } },
+  { term = "AUT", starts = 2026-09-02, ends = 2026-12-18, half_term = { starts = 2026-10-26, ends = 2026-10-30 } },
+  { term = "SPR", starts = 2027-01-04, ends = 2027-03-24, half_term = { starts = 2027-02-15, ends = 2027-02-19 } },
+  { term = "SUM", starts = 2027-04-12, ends = 2027-07-23, half_term = { starts = 2027-05-31, ends = 2027-06-04 } },
+]
+"""
+LONG_HALF_TERM: Final = b"""
+title = "Copperfen High School"
+follows = "820"
+inset = [2025-09-02, 2026-01-05, 2026-06-26, 2026-09-02]
+closures = [{ starts = 2025-11-03, ends = 2025-11-07, reason = "Two weeks of half-term" }]
+"""
+CALENDARS: Final = parse_calendars({"820": AUTHORITY, "8209902": LONG_HALF_TERM})
+PLAIN, LONG = Establishment("8209901"), Establishment("8209902")
+
+# The same days once more, as people would write them on a wall planner; nothing of it comes from what is tested.
+TERMS: Final = (
+    ("2025-09-02", "2025-10-24"),
+    ("2025-11-03", "2025-12-19"),
+    ("2026-01-05", "2026-02-13"),
+    ("2026-02-23", "2026-03-27"),
+    ("2026-04-13", "2026-05-22"),
+    ("2026-06-01", "2026-07-21"),
+    ("2026-09-02", "2026-10-23"),
+    ("2026-11-02", "2026-12-18"),
+    ("2027-01-04", "2027-02-12"),
+    ("2027-02-22", "2027-03-24"),
+)
+TERM_ENDS: Final = ("2025-12-19", "2026-03-27", "2026-07-21", "2026-12-18", "2027-03-24")
+BANK_HOLIDAYS: Final = ["2025-08-25", "2025-12-25", "2025-12-26", "2026-01-01", "2026-04-03", "2026-04-06", "2026-05-04", "2026-05-25", "2026-08-31", "2026-12-25", "2026-12-28", "2027-01-01"]
+LONG_OFF: Final = ["2025-09-02", "2026-01-05", "2026-06-26", "2026-09-02", "2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07"]
+
+
+def works(day: date) -> bool:
+    return day.strftime("%a") not in {"Sat", "Sun"} and str(day) not in BANK_HOLIDAYS
+
+
+def meets(school: Establishment) -> Callable[[date], bool]:
+    off = LONG_OFF if school == LONG else []
+    return lambda day: works(day) and str(day) not in off and any(a <= str(day) <= b for a, b in TERMS)
+
+
+def walk(day: date, number: int, counts: Callable[[date], bool]) -> date:
+    """Return the *number*-th day after *day* that counts, found by looking at each."""
+    while number > 0:
+        day += DAY
+        if counts(day):
+            number -= 1
+    return day
+
+
+@dataclass
+class Life:
+    """What happens to one learner in the year; None is what never happens."""
+
+    learner: RefId
+    care_from: date
+    leaving: date
+    entry: date | None
+    old: Establishment
+    new: Establishment
+    sent: date | None
+    delivered: date | None
+    loaded: date | None
+    pep_received: date | None
+    receipt: date | None
+
+    def events(self) -> list[tuple[date, Event]]:
+        """Return what is told and on which day."""
+        ctf = Ctf(f"{self.old}_CTF_{self.new}_001.xml", self.new, "ab" * 32)
+        told: list[tuple[date | None, Callable[[datetime], Event]]] = [
+            (
+                self.leaving,
+                lambda at: EnrolmentEnded(
+                    at=at, actor="old", learner=self.learner, school=self.old, leaving=self.leaving
+                ),
+            ),
+            (self.leaving, lambda at: CareChanged(at=at, actor="la", care=Care(self.care_from, True, "820"))),
+            (self.entry, self.enrolment),
+            (self.sent, lambda at: CtfPrepared(at=at, actor="old", ctf=ctf)),
+            (self.sent, lambda at: CtfSent(at=at, actor="old", ctf=ctf)),
+            (self.delivered, lambda at: CtfDelivered(at=at, actor="zone")),
+            (self.loaded, lambda at: CtfLoaded(at=at, actor="new", school=self.new)),
+            (self.loaded, lambda at: EnrolmentConfirmed(at=at, actor="new", school=self.new)),
+            (self.pep_received, lambda at: self.record(at, Record.PEP_RECEIVED)),
+            (self.receipt, lambda at: self.record(at, Record.SAFEGUARDING_RECEIPT)),
+        ]
+        return [(day, make(datetime.combine(day, time(12), UTC))) for day, make in told if day is not None]
+
+    def enrolment(self, at: datetime) -> EnrolmentStarted:
+        assert self.entry is not None
+        return EnrolmentStarted(at=at, actor="new", learner=self.learner, school=self.new, entry=self.entry)
+
+    def record(self, at: datetime, record: Record) -> RecordPassed:
+        return RecordPassed(at=at, actor="dt", record=record, on=at.date())
+
+    def file_due(self) -> date:
+        return walk(self.leaving, 15, meets(self.old))
+
+    def overdue(self) -> set[tuple[RuleId, date]]:
+        """Return what is to be raised and on which day, by counting."""
+        if self.entry is None:
+            return set()
+        file, known = self.file_due(), self.entry
+        if known > file:
+            file = walk(known, 15, meets(self.old))
+        expected = {
+            (RuleId.T1, file, self.sent, known),
+            (RuleId.L10, walk(self.leaving, 20, works), self.pep_received, known),
+            (*self.safeguarding(), self.receipt, known),
+        }
+        if self.delivered:
+            expected.add((RuleId.Z1, walk(self.delivered, 5, meets(self.new)), self.loaded, self.delivered))
+        raised = ((rule, max(due + DAY, start), done) for rule, due, done, start in expected)
+        return {(rule, day) for rule, day, done in raised if day <= LAST and (done is None or done > day)}
+
+    def safeguarding(self) -> tuple[RuleId, date]:
+        assert self.entry is not None
+        new_terms = [date.fromisoformat(a) for a, _ in TERMS[::2] if str(self.leaving) < a]
+        ends = next(b for b in TERM_ENDS if str(self.entry) <= b)
+        start = next((day for day in new_terms if str(day) <= ends), None)
+        if start is None:
+            return RuleId.T6, self.leaving + timedelta(days=5)
+        last_start = max(day for day in new_terms if str(day) <= ends)
+        return RuleId.T6_NEW_TERM, walk(last_start - DAY, 5, meets(self.new))
+
+
+def life(number: int, random: Random) -> Life:
+    leaving = FIRST + timedelta(days=random.randint(1, 330))
+    entry = leaving + timedelta(days=random.randint(1, 60)) if random.random() < 0.85 else None
+    old, new = random.sample((PLAIN, LONG), 2)
+
+    def later(day: date | None, most: int) -> date | None:
+        return day + timedelta(days=random.randint(0, most)) if day and random.random() < 0.8 else None
+
+    sent = later(entry, 40)
+    delivered = later(sent, 3)
+    return Life(
+        RefId(f"{number:032X}"),
+        FIRST - timedelta(days=random.randint(0, 2000)),
+        leaving,
+        entry,
+        old,
+        new,
+        sent,
+        delivered,
+        later(delivered, 20),
+        later(entry, 40),
+        later(entry, 20),
+    )
+
+
+def test_each_deadline_of_a_year_is_raised_on_the_day_that_a_count_day_by_day_gives() -> None:
+    random = Random(2025)
+    lives = [life(number, random) for number in range(LEARNERS)]
+    diary: dict[date, list[tuple[Life, Event]]] = {}
+    for one in lives:
+        for day, event in one.events():
+            diary.setdefault(day, []).append((one, event))
+    cases: dict[RefId, TransferCase] = {}
+    raised: dict[RefId, set[tuple[RuleId, date]]] = {one.learner: set() for one in lives}
+    lost: dict[RefId, date] = {}
+    missing: dict[RefId, date] = {}
+
+    def tell(learner: RefId, event: Event, day: date) -> None:
+        known = [cases[learner]] if learner in cases else []
+        case = open_or_join(known, event, learner) if isinstance(event, Opening) else cases[learner]
+        cases[learner], actions = step(case, event, CALENDARS)
+        for action in actions:
+            match action:
+                case RaiseOverdue(deadline):
+                    raised[learner].add((deadline.rule, day))
+                case WriteCtf(destination=destination) if destination == NOT_KNOWN:
+                    lost[learner] = day
+                case Notify(party=Party.AUTHORITY, why=Why.MISSING_EDUCATION):
+                    missing[learner] = day
+                case _:
+                    pass
+
+    day = FIRST
+    while day <= LAST:
+        noon = datetime.combine(day, time(12), UTC)
+        for one, event in diary.get(day, ()):
+            tell(one.learner, event, day)
+        for learner, case in list(cases.items()):
+            if case.is_followed:
+                tell(learner, ClockMoved(at=noon, actor="zone"), day)
+        day += DAY
+
+    for one in lives:
+        case = cases[one.learner]
+        assert raised[one.learner] == one.overdue(), one
+        assert missing[one.learner] == one.leaving
+        searched = one.file_due() + DAY
+        assert lost.get(one.learner) == (searched if one.entry is None or one.entry > searched else None), one
+        if one.loaded:
+            assert case.status is Status.COMPLETE
+    assert sum(map(len, raised.values())) > LEARNERS
+
+
+def test_education_plans_of_a_year_are_due_on_the_days_that_a_count_day_by_day_gives() -> None:
+    random = Random(903)
+    for _ in range(LEARNERS):
+        day = FIRST + timedelta(days=random.randint(0, 364))
+        school = random.choice((PLAIN, LONG))
+        plan = first_plan(day, CALENDARS)
+        starts = [a for a, _ in TERMS[::2] if a > str(day)]
+
+        assert plan.initiate_by.due == walk(day, 10, works)
+        assert plan.due.due == walk(day, 20, works)
+        assert str(next_review(day, CALENDARS, school).due) == next(end for end in TERM_ENDS if end > starts[0])
