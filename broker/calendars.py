@@ -243,11 +243,15 @@ class Calendars:
     """All calendars of a zone, by name."""
 
     by_name: Mapping[str, Calendar] = field(default_factory=dict)
+    _england: Calendar = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_england", self.by_name.get(ENGLAND) or Calendar(ENGLAND))
 
     @property
     def england(self) -> Calendar:
         """What working days, calendar days and months are counted by."""
-        return self.by_name.get(ENGLAND) or Calendar(ENGLAND)
+        return self._england
 
     def of(self, *establishments: str) -> Calendar:
         """Return the calendar of a school that has or had these numbers.

@@ -12,10 +12,9 @@ from broker.protocol.identifiers import AgentId, is_guid
 from broker.protocol.topology import BROKER_LOGIN, DELIVERY
 from broker.registry import Channel
 from broker.requests import Cancelled, Removed
-from broker.settings import Zone
+from broker.settings import Zone, identity_of
 from broker.storage import StorageError, Store
 from broker.transports.contract import Incoming, Outgoing
-from broker.zone_status import ZoneIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +34,7 @@ def take_control(incoming: Incoming, zone: Zone, store: Store, publish: Callable
     """
     login = AgentId(incoming.user_id)
     channel = Channel(encryption=_TLS_ENCRYPTION if zone.amqp_encrypted else 0)
-    desk = control.Desk(ZoneIdentity(AgentId(zone.id), zone.settings.name), channel, now=now)
+    desk = control.Desk(identity_of(zone), channel, now=now)
     try:
         answer = control.settle(
             store, lambda live: control.answer(incoming.body, login, zone.registry.with_live(live), desk)

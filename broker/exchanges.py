@@ -30,16 +30,17 @@ from broker.requests import (
     Reply,
     RequestState,
     TimedOut,
+    asked_by,
     decide_request,
     decide_response,
     ends_request,
 )
 from broker.routing import Router
-from broker.settings import Zone
+from broker.settings import Zone, identity_of
 from broker.storage import Store
 from broker.transports.contract import Incoming, Outgoing
 from broker.validation import Refusal, refusal
-from broker.zone_status import ZoneIdentity, build_acl, build_zone_status
+from broker.zone_status import build_acl, build_zone_status
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,17 @@ class Exchanges:
         self._keep(pending, work)
         return None
 
+    def tell_refused(
+        self, letter: Letter, question: Question, why: Refusal, router: Router, zone: Zone, work: Work
+    ) -> None:
+        """Answer a request with why it is refused: the gateway took it, and its sender hears of it in no other way."""
+        pending = asked_by(question, AgentId(zone.id), self._now())
+        body = zone_error(AgentId(zone.id), pending, why.category, why.code, why.summary)
+        key = delivery_key(question.sender, router, requests=True)
+        own = own_msg_id(pending)
+        self._publish(Outgoing(DELIVERY, key, body, own, "SIF_Response", user_id=BROKER_LOGIN), work)
+        log.info("request_refused", request=letter.msg_id, category=why.category, code=why.code)
+
     def answer(
         self, letter: Letter, reply: Reply, router: Router, index: LearnerIndex, zone: Zone, work: Work
     ) -> Refusal | None:
@@ -165,7 +177,7 @@ class Exchanges:
 
     def _answer(self, letter: Letter, pending: Pending, router: Router, zone: Zone, work: Work) -> None:
         if pending.object_type == "SIF_ZoneStatus":
-            content = build_zone_status(ZoneIdentity(AgentId(zone.id), zone.settings.name), router.registry)
+            content = build_zone_status(identity_of(zone), router.registry)
         else:
             content = build_acl(router.registry.agents[pending.requester])
         body = zone_answer(AgentId(zone.id), pending, content)

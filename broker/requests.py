@@ -325,6 +325,23 @@ def _check_form(message: Message) -> None:
         raise NotValid(f"line {findings[0].line}: {findings[0].message}")
 
 
+def asked_by(question: Question, responder: AgentId, now: float) -> Pending:
+    """Return *question* as a request that *responder* is to answer, and is due at once."""
+    return Pending(
+        question.message.header.msg_id,
+        question.sender,
+        responder,
+        question.object_type,
+        question.context,
+        question.message.version,
+        question.versions,
+        question.max_buffer,
+        now,
+        now,
+        extended=isinstance(question.query, ExtendedQuery),
+    )
+
+
 def decide_request(
     question: Question,
     router: Router,
@@ -349,20 +366,7 @@ def decide_request(
     """
     registry = router.registry
     header, topic = question.message.header, Topic(question.object_type, question.context)
-    pending = Pending(
-        header.msg_id,
-        question.sender,
-        zone,
-        topic.object_type,
-        topic.context,
-        question.message.version,
-        question.versions,
-        question.max_buffer,
-        now,
-        now + timeout.total_seconds(),
-        reply_to=reply_to,
-        extended=isinstance(question.query, ExtendedQuery),
-    )
+    pending = replace(asked_by(question, zone, now), due_at=now + timeout.total_seconds(), reply_to=reply_to)
     if topic.object_type in ZONE_OBJECTS - {"SIF_LogEntry"}:
         if pending.extended:
             raise NoExtendedQueries(

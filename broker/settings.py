@@ -27,6 +27,7 @@ from broker.protocol.identifiers import (
 from broker.protocol.topology import BROKER_LOGIN, Topology, agent_topology, gateway_topology, zone_topology
 from broker.registry import ZONE_OBJECTS, AgentRecord, Registry, Role, Topic, grants
 from broker.validation import Validator, load_validator, shipped
+from broker.zone_status import ZoneIdentity
 from schemas.rules import Setting
 
 _ZONE_FILE: Final = "zone.toml"
@@ -244,6 +245,22 @@ class Zone:
     def credentials(self, login: str) -> Path:
         """Return the file with the AMQP URL of *login*; mode 600."""
         return self.state / "credentials" / f"{login}.toml"
+
+
+def gateway_address(zone: Zone) -> Path:
+    """Return the file with the address at which agents reach the gateway, without secrets; there while it runs."""
+    return zone.state / "ready" / "gateway.url"
+
+
+def identity_of(zone: Zone) -> ZoneIdentity:
+    """Return what *zone* says of itself to agents."""
+    try:
+        url = gateway_address(zone).read_text(encoding="utf-8").strip()
+    except OSError:
+        url = ""
+    secure = url.startswith("https:")
+    urls = {"HTTPS" if secure else "HTTP": url} if url else None
+    return ZoneIdentity(AgentId(zone.id), zone.settings.name, urls, certificates=secure)
 
 
 def load_zone(folder: Path, files: Path | None = None) -> Zone:

@@ -26,7 +26,7 @@ from broker.protocol.errors import ConfigurationError, ZoneError
 from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import BROKER_LOGIN, INTAKE, Permissions, agent_permissions, zone_topology
 from broker.rabbitmq import Management, PrivateNode
-from broker.settings import ADMIN_LOGIN, Zone
+from broker.settings import ADMIN_LOGIN, Zone, gateway_address
 from broker.storage import make_key, open_store
 
 log = structlog.get_logger(__name__)
@@ -301,6 +301,7 @@ class RunningZone:
         return port or _free_port(settings.host)
 
     def _run_gateway(self, port: int) -> subprocess.Popen[bytes]:
+        gateway_address(self.zone).write_text(gateway_url(self.zone, port), encoding="utf-8")
         return self._run([sys.executable, "-m", "broker.gateway.process", str(self.zone.folder), str(port)])
 
     def _spawn(self, number: int) -> subprocess.Popen[bytes]:

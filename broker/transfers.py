@@ -220,7 +220,7 @@ def open_or_join(cases: Iterable[TransferCase], event: Opening, ref_id: RefId) -
 
 
 def step(case: TransferCase, event: Event, calendars: Calendars) -> Step:
-    """Return *case* after *event*, and what is to be done that was not before.
+    """Return *case* after *event*, and what is to be done that was not before; the clock alone raises what is late.
 
     Raises:
         MoveNotAllowed: The case is in a status in which the event cannot be; the text says what to do.
@@ -229,12 +229,14 @@ def step(case: TransferCase, event: Event, calendars: Calendars) -> Step:
     if isinstance(event, ClockMoved) and not case.is_followed:
         return Step(case, ())
     after = _apply(event, case)
-    if after.to_school is not None and after.new_number in map(after.knows, _named_by(event)):
+    if after.to_school is not None and after.new_number in [after.knows(named) for named in _named_by(event)]:
         before = [case.known_since] if case.known_since and case.to_school == after.to_school else []
         after = replace(after, known_since=min([*before, event.today]))
     after = _with_deadlines(after, calendars)
-    after = _with_deadlines(_settled(after, event), calendars)
-    actions = tuple(action for action in _wanted(after, event.today) if action.key not in case.issued)
+    settled = _settled(after, event)
+    after = after if settled is after else _with_deadlines(settled, calendars)
+    wanted = [*_wanted(after, event.today), *(_overdue(after, event.today) if isinstance(event, ClockMoved) else ())]
+    actions = tuple(action for action in wanted if action.key not in case.issued)
     if actions:
         after = replace(after, issued=after.issued | {action.key for action in actions})
     return Step(case if after == case else after, actions)
@@ -712,27 +714,39 @@ def _not_found_since(case: TransferCase, today: date) -> bool:
 
 
 def _deadlines(case: TransferCase, calendars: Calendars) -> tuple[Deadline, ...]:
-    """Return what is to be done by when; it follows from what is known of the case, in whatever order that came."""
+    """Return what is to be done by when; it follows from what is known of the case, in whatever order that came.
+
+    Where a day was over before anybody knew of the new school, the days are counted from when it became known: nothing
+    can be passed on to nobody.
+    """
     if case.status is _S.CANCELLED:
         return case.deadlines
     old = tuple(school for school in (case.from_school, case.old_number) if school)
     new = tuple(school for school in (case.to_school, case.new_number) if school)
     found: list[Deadline] = []
-    if case.leaving is not None and old and case.destination != OUTSIDE:
-        file = due(RULES[RuleId.T1 if new else RuleId.T3], case.leaving, calendars, *old)
-        if new and case.known_since and file.has_passed(case.known_since):
-            file = due(RULES[RuleId.T1], case.known_since, calendars, *old)
-        found.append(file)
-    elif case.dual_known is not None and old:
+    if old and case.leaving is not None and case.destination != OUTSIDE:
+        found.append(_counted(case, RuleId.T1 if new else RuleId.T3, case.leaving, calendars, *old))
+    elif old and case.dual_known is not None:
         found.append(due(RULES[RuleId.T2], case.dual_known, calendars, *old))
     left = case.leaving or case.entry
-    if case.looked_after and left is not None and new and old:
-        found.append(due(RULES[RuleId.L10], left, calendars))
+    if old and new and case.looked_after and left is not None:
+        found.append(_counted(case, RuleId.L10, left, calendars))
         if case.leaving is not None:
-            found.append(safeguarding_file(case.leaving, case.entry, calendars, *new))
+            receipt = safeguarding_file(case.leaving, case.entry, calendars, *new)
+            late = case.known_since is not None and receipt.has_passed(case.known_since)
+            found.append(_counted(case, RuleId.T6, case.leaving, calendars) if late else receipt)
     if case.status is _S.DELIVERED:
         found.append(due(RULES[RuleId.Z1], local_date(case.history[-1].at), calendars, *new))
     return tuple(sorted(found, key=lambda deadline: deadline.rule))
+
+
+def _counted(
+    case: TransferCase, rule: RuleId, trigger: date, calendars: Calendars, *schools: Establishment
+) -> Deadline:
+    deadline = due(RULES[rule], trigger, calendars, *schools)
+    if case.to_school is None or case.known_since is None or not deadline.has_passed(case.known_since):
+        return deadline
+    return due(RULES[rule], case.known_since, calendars, *schools)
 
 
 def _wanted(case: TransferCase, today: date) -> Iterable[Action]:
@@ -753,6 +767,12 @@ def _wanted(case: TransferCase, today: date) -> Iterable[Action]:
     yield from _missing(case, today)
     if case.is_open:
         yield from _records(case, today)
+
+
+def _overdue(case: TransferCase, today: date) -> Iterable[Action]:
+    """Return what is late. A search that is over is not: the file then goes to the pool."""
+    if case.shield is not Shield.NONE or case.status in (_S.PLANNED, _S.CANCELLED):
+        return
     for deadline in case.unmet():
         if deadline.has_passed(today) and deadline.rule is not RuleId.T3:
             yield RaiseOverdue(deadline)

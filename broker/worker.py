@@ -333,6 +333,8 @@ class Worker:
         work.judged += (judged_row(judged, letter.login) for judged in why.judged)
         record = self._router.registry.agents.get(letter.login)
         if not letter.reply_to and (record is None or record.gateway):  # who speaks HTTP is told there, at once
+            if record is not None and isinstance(letter.content, Question) and letter.refused is None:
+                self._exchanges.tell_refused(letter, letter.content, why, self._router, self._zone, work)
             return
         readable = not isinstance(letter.content, Refusal)
         ack = Ack(

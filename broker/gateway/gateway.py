@@ -47,7 +47,7 @@ _FORGET_SECONDS: Final = 60.0
 _KEPT_SECONDS: Final = 600.0
 """How long an acknowledgement is remembered while RabbitMQ is there, which has long heard of it by then.
 
-Of an agent that has not called since RabbitMQ or the gateway was last lost they are kept, since its messages come again.
+Those of agents that have not called since RabbitMQ or the gateway was last lost are kept: their messages come again.
 """
 _ALARM_SECONDS: Final = 600.0
 

@@ -24,6 +24,13 @@ class NoSuchMessage(ZoneError):
     code: ClassVar[int] = 6
 
 
+class UnknownStatus(ZoneError):
+    """An acknowledgement has a status that no agent's has."""
+
+    category: ClassVar[int] = 12
+    code: ClassVar[int] = 5
+
+
 class NotAnEvent(ZoneError):
     """An intermediate acknowledgement of something that is not an event."""
 
@@ -99,6 +106,7 @@ _BUSY: Final = 2
 _FINAL: Final = 3
 _HAD_IT: Final = 7
 _ASLEEP: Final = 8
+_STATUSES: Final = frozenset({_PROCESSED, _BUSY, _FINAL, _HAD_IT, _ASLEEP})
 _TRY_AGAIN: Final = 10
 
 
@@ -159,6 +167,8 @@ class Mailbox:
         Source:
             SIF Infrastructure 2.x, SIF_Ack and Selective Message Blocking; error codes 12/6, 13/2 to 13/4.
         """
+        if ack.category is None and ack.status not in _STATUSES:
+            raise UnknownStatus("SIF_Status/SIF_Code of an agent is 1, 2, 3, 7 or 8: acknowledge the message with one")
         if msg_id and msg_id == self._blocked:
             return self._of_blocked(ack, final=final)
         if ack.status == _FINAL and self._blocked and not self._is_gone(msg_id):
@@ -274,4 +284,5 @@ __all__ = [
     "NoSuchMessage",
     "NotAnEvent",
     "Outcome",
+    "UnknownStatus",
 ]

@@ -24,7 +24,7 @@ from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
 from broker.settings import Zone
 from broker.storage import open_store
-from broker.supervisor import gateway_ready_file, gateway_url, read_url
+from broker.supervisor import gateway_ready_file, read_url
 from broker.tls import client_context, server_context
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.worker_process import settle_memory
@@ -47,14 +47,13 @@ async def serve(zone: Zone, port: int) -> None:
         longest=settings.push_retry_longest.total_seconds(),
         timeout=settings.push_timeout.total_seconds(),
     )
-    url = gateway_url(zone, port)
     amqp = AmqpSettings(url=read_url(zone.credentials(BROKER_LOGIN)), name=f"{zone.id} gateway", prefetch=PREFETCH)
     reads, writes = Aside(), Aside()
     authority = (zone.folder / settings.ca).resolve() if settings.ca else None
     pushing = client_context(authority)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS)
     with open_store(zone.database_url, zone.key_file) as store:
-        state = State(zone, store.live(), url)
+        state = State(zone, store.live())
         delivery = Delivery(store, reads, writes)
         link = Link(AmqpTransport(amqp), delivery.received, delivery.lost)
         delivery.link = link

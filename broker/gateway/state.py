@@ -14,9 +14,8 @@ from broker.protocol.identifiers import AgentId
 from broker.protocol.topology import Topology, gateway_topology, zone_topology
 from broker.registry import AgentRecord, Live, Registration
 from broker.routing import Router
-from broker.settings import Zone
+from broker.settings import Zone, identity_of
 from broker.supervisor import LOOPBACK, read_secret
-from broker.zone_status import ZoneIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -26,11 +25,9 @@ class State:
 
     Args:
         zone: As in force.
-        url: What agents reach the gateway under, without a secret.
     """
 
-    def __init__(self, zone: Zone, live: Live, url: str) -> None:
-        self.url = url
+    def __init__(self, zone: Zone, live: Live) -> None:
         self.zone, self.router = zone, self._router(zone, live)
         self.credentials = _credentials(zone)
         self._bad = ""
@@ -90,17 +87,17 @@ class State:
     def place(self, caller: Caller, now: float) -> control.Desk:
         """Return where a control message of *caller* comes in."""
         settings = self.zone.settings.gateway
-        kind = "HTTPS" if self.url.startswith("https:") else "HTTP"
-        identity = ZoneIdentity(self.id, self.zone.settings.name, {kind: self.url}, certificates=kind == "HTTPS")
         policy = control.Policy(settings.require_tls, self._may_push_to)
-        return control.Desk(identity, caller.channel, over_http=True, secure=caller.secure, policy=policy, now=now)
+        return control.Desk(
+            identity_of(self.zone), caller.channel, over_http=True, secure=caller.secure, policy=policy, now=now
+        )
 
     def _may_push_to(self, agent: AgentId, url: str) -> str:
         """Return why the zone does not push to *url* for *agent*; empty when it does."""
         parts = urlsplit(url)
         fields = self.zone.settings.agents[agent].gateway
         allowed = fields.push if fields is not None else ()
-        if allowed and not any(url.startswith(start) for start in allowed):
+        if allowed and not any(_begins(url, start) for start in allowed):
             return "the zone does not push to this SIF_URL: ask its administrator to add it to the agent's push list"
         if parts.username or parts.password:
             return "SIF_URL holds a user name or a password: leave them out"
@@ -118,6 +115,13 @@ class State:
     def _router(zone: Zone, live: Live) -> Router:
         today = date.today()  # noqa: DTZ011  # agreements run by the zone's own calendar
         return Router(zone.registry.with_live(live), zone.agreements, today)
+
+
+def _begins(url: str, start: str) -> bool:
+    """Tell whether *url* is *start* or below it: of the same host and port, not only of the same letters."""
+    asked, allowed = urlsplit(url), urlsplit(start)
+    same = (asked.scheme, asked.netloc.lower()) == (allowed.scheme, allowed.netloc.lower())
+    return same and (asked.path == allowed.path or asked.path.startswith(allowed.path.rstrip("/") + "/"))
 
 
 def _credentials(zone: Zone) -> Credentials:
