@@ -28,7 +28,6 @@ from fastapi import FastAPI, Request, Response
 from rich.console import Console
 from rich.table import Table
 
-from broker.gateway.http import TlsProtocol
 from broker.gateway.push import CONTENT_TYPE
 from broker.settings import load_zone
 from broker.supervisor import RunningZone, gateway_url, read_secret
@@ -36,6 +35,7 @@ from tests.bench.corpus import events
 from tests.integration.gateway.sif import SIF, ack_content, listed
 
 console: Final = Console(stderr=True)
+_IDLE_TURNS: Final = 20
 
 _ZONE: Final = """
 id = "bench"
@@ -101,21 +101,25 @@ def _get(source: str) -> bytes:
 
 
 async def _for_seconds(seconds: float, urls: Sequence[str], turn: Callable[[int, Client], Awaitable[int]]) -> float:
-    """Let every client take turns for *seconds*; return what they did in a second."""
+    """Let every client take turns for *seconds*, or until there is nothing to do; return what they did in a second."""
     clients = [Client(url) for url in urls]
     for client in clients:
         await client.open()
     until = time.monotonic() + seconds
 
+    begun = ended = time.monotonic()
+
     async def work(number: int, client: Client) -> int:
-        done = 0
-        while time.monotonic() < until:
-            done += await turn(number, client)
+        nonlocal ended
+        done = idle = 0
+        while time.monotonic() < until and idle < _IDLE_TURNS:
+            did = await turn(number, client)
+            done, idle = done + did, 0 if did else idle + 1
+            ended = time.monotonic() if did else ended
         return done
 
-    begun = time.monotonic()
     counts = await asyncio.gather(*(work(number, client) for number, client in enumerate(clients)))
-    return sum(counts) / (time.monotonic() - begun)
+    return sum(counts) / (ended - begun)
 
 
 def _client(pipe, what: str, urls: list[str], seconds: float, bodies: list[list[bytes]]) -> None:  # type: ignore[no-untyped-def]
@@ -166,7 +170,7 @@ def _bare(port: int) -> None:
         return Response(b"<done/>", media_type="application/xml")
 
     uvicorn.run(
-        app, host="127.0.0.1", port=port, http=TlsProtocol, log_config=None, access_log=False, ws="none",
+        app, host="127.0.0.1", port=port, http="httptools", log_config=None, access_log=False, ws="none",
         server_header=False, date_header=False, proxy_headers=False, lifespan="off",
     )  # fmt: skip
 
