@@ -170,10 +170,12 @@ def gateway_topology(agent: AgentId) -> Topology:
     """Return both queues of an agent that the gateway reads for, with their bindings.
 
     Without a delivery limit: nothing is delivered but what the agent is there for, and a fault of the gateway's is no
-    reason to give a message up.
+    reason to give a message up. With a single active consumer: else RabbitMQ, having been killed, hands to the gateway
+    what had waited before what the gateway had in hand (3.10 at least), and order is lost.
     """
-    events = _quorum(agent_queue(agent), _UNLIMITED, {})
-    requests = _quorum(requests_queue(agent), _UNLIMITED, {})
+    alone = {"x-single-active-consumer": True}
+    events = _quorum(agent_queue(agent), _UNLIMITED, alone)
+    requests = _quorum(requests_queue(agent), _UNLIMITED, alone)
     bindings = (Binding(DELIVERY, events.name, agent), Binding(DELIVERY, requests.name, requests_key(agent)))
     return Topology((), (events, requests), bindings)
 

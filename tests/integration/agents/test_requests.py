@@ -1,7 +1,6 @@
 """Agents that ask and answer, through a zone's real worker, over every transport."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -328,25 +327,29 @@ def test_losses_of_the_network_give_each_packet_once_and_in_order(
 
 
 LARGE = """
-import resource, sys
+import sys
+from pathlib import Path
 from agents import Agent
 from lxml import etree
 from broker.protocol.envelope import NAMESPACE
 
+def highest():  # of this process alone; what getrusage tells begins with that of the one that started it
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
 with Agent.from_file(sys.argv[1]) as agent:
     @agent.provide("SchoolGroup")
     def groups(query):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = highest()
         for number in range(10_000):
             one = etree.Element(f"{{{NAMESPACE}}}SchoolGroup", RefId=f"{number:032X}", nsmap={None: NAMESPACE},
                                 SchoolGroupTypeRefId=f"{number:032X}", SchoolYear="2026")
             etree.SubElement(one, f"{{{NAMESPACE}}}LocalId").text = f"{number:06}"
             etree.SubElement(one, f"{{{NAMESPACE}}}Description").text = "x" * 10_000
             yield one
-        print("made", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, flush=True)
+        print("made", highest() - before, flush=True)
 
     agent.run()
-    print("sent", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+    print("sent", highest(), flush=True)
 """
 
 
@@ -383,7 +386,7 @@ def test_an_answer_of_ten_thousand_objects_and_a_hundred_megabytes_takes_the_mem
     kilobytes = {name: int(number) for name, number in facts}
     assert found == [f"{number:06}" for number in range(10_000)]
     assert kilobytes["made"] < 20_000
-    assert kilobytes["sent"] < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 100_000
+    assert kilobytes["sent"] < 250_000
 
 
 def spooled(file: Path) -> int:
