@@ -1,0 +1,46 @@
+"""Common Transfer Files of kept objects: made as values, then put into a folder; sending them is others' work.
+
+document = make_ctf(Transfer(source, destination, written), objects, [learner], schema)
+document.left_out                                   # what the file does not hold, by learner; no values
+receipt = put_ctf(folder, document)                 # the file under the next free number, and its receipt
+"""
+
+from agents.connectors.ctf_out.document import ctf_schema, make_ctf
+from agents.connectors.ctf_out.kept import LeftOut
+from agents.connectors.ctf_out.outbox import Receipt, put_ctf
+from agents.connectors.ctf_out.values import (
+    AUTHORITY_NUMBER,
+    NOT_KNOWN,
+    OUTSIDE,
+    VERSION,
+    CtfDocument,
+    CtfError,
+    CtfIncomplete,
+    CtfWithheld,
+    Missing,
+    Qualifier,
+    Transfer,
+)
+
+__all__ = [
+    # making a file
+    "CtfDocument",
+    "LeftOut",
+    "Qualifier",
+    "Transfer",
+    "make_ctf",
+    "ctf_schema",
+    # putting it into a folder
+    "Receipt",
+    "put_ctf",
+    # whom it may be for
+    "AUTHORITY_NUMBER",
+    "NOT_KNOWN",
+    "OUTSIDE",
+    "VERSION",
+    # what is wrong
+    "CtfError",
+    "CtfIncomplete",
+    "CtfWithheld",
+    "Missing",
+]
