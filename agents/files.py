@@ -159,15 +159,15 @@ def matching(pattern: Path, *, newest_only: bool = False) -> list[Path]:
     return paths[-1:] if newest_only else paths
 
 
-def signature(path: Path, source: SourceSettings, library_mark: str) -> str:
+def signature(path: Path, source: SourceSettings, mappings_mark: str) -> str:
     """Return what changes when the file, the settings of its source or a mapping changes."""
     mark = _mark(path) or (0, 0)
-    return f"{mark[0]}:{mark[1]}:{settings_mark(source, library_mark)}"
+    return f"{mark[0]}:{mark[1]}:{settings_mark(source, mappings_mark)}"
 
 
-def settings_mark(source: SourceSettings, library_mark: str) -> str:
+def settings_mark(source: SourceSettings, mappings_mark: str) -> str:
     """Return what changes when the settings of a source or a file of mappings changes."""
-    text = source.model_dump_json(exclude={"every"}) + library_mark
+    text = source.model_dump_json(exclude={"every"}) + mappings_mark
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

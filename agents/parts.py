@@ -36,12 +36,12 @@ class Parts:
     """All parts of an agent.
 
     Attributes:
-        library_mark: Changes with any file of mappings.
+        mappings_mark: Changes with any file of mappings.
     """
 
     sources: tuple[SourcePart, ...]
     target: Target | None
-    library_mark: str
+    mappings_mark: str
 
 
 def make_parts(settings: AgentSettings) -> Parts:
@@ -70,7 +70,7 @@ def make_parts(settings: AgentSettings) -> Parts:
     ]
     if faults:
         raise ConfigurationError("\n".join(faults))
-    return Parts(tuple(sources), target, _library_mark(_library(settings)))
+    return Parts(tuple(sources), target, _mappings_mark(_library(settings)))
 
 
 def _source(settings: AgentSettings, source: SourceSettings) -> SourcePart:
@@ -125,7 +125,7 @@ def _library(settings: AgentSettings) -> tuple[Path, ...]:
     return (folder,) if folder.is_dir() else ()
 
 
-def _library_mark(folders: tuple[Path, ...]) -> str:
+def _mappings_mark(folders: tuple[Path, ...]) -> str:
     mark = hashlib.sha256()
     for folder in (*folders, LIBRARY):
         for path in sorted(folder.rglob("*.toml")):

@@ -60,7 +60,7 @@ class Scanner:
         for path in matching(source.pattern, newest_only=source.settings.complete):
             if self._stop.is_set():
                 raise Stopped
-            mark = signature(path, source.settings, self._parts.library_mark)
+            mark = signature(path, source.settings, self._parts.mappings_mark)
             known, digest = self._ledger.signature(source.name, path)
             if known == mark and not (retry and not digest):
                 continue

@@ -16,7 +16,7 @@ Outward::
 
 from mappings.converters import Converter, ConvertError, converter_names
 from mappings.inward import InwardMapping
-from mappings.loader import library_names, load
+from mappings.loader import load, shipped_names
 from mappings.outward import OutwardMapping
 from mappings.problems import MappingError, Problem
 from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, RowProblem, Rows, Translation
@@ -24,7 +24,7 @@ from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, R
 __all__ = [
     # files
     "load",
-    "library_names",
+    "shipped_names",
     "InwardMapping",
     "OutwardMapping",
     "MappingError",

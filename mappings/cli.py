@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mappings.inward import InwardMapping
-from mappings.loader import library_names, load
+from mappings.loader import load, shipped_names
 from mappings.problems import MappingError
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ def _check(name: str, library: list[Path]) -> int:
 @app.command("list", epilog="Example: sifzone mapping list --library ./mappings")
 def list_(library: Library = None) -> None:
     """List the mappings that can be named in an agent's file, with what each makes."""
-    for name in library_names(library or []):
+    for name in shipped_names(library or []):
         try:
             mapping = load(name, library or [])
         except MappingError as error:

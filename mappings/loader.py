@@ -40,7 +40,7 @@ def load(name: str | Path, library: Sequence[Path] = ()) -> InwardMapping | Outw
     return compile_inward(shown, reader)
 
 
-def library_names(library: Sequence[Path] = ()) -> tuple[str, ...]:
+def shipped_names(library: Sequence[Path] = ()) -> tuple[str, ...]:
     """Return the names of the mappings that can be loaded, sorted; key files and code tables are not among them."""
     folders = (*library, LIBRARY)
     return tuple(

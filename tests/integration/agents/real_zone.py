@@ -27,8 +27,8 @@ establishments = ["8209901"]
 SchoolGroup = ["request"]
 SchoolInfo = ["request"]
 SIF_ZoneStatus = ["request"]
-[agents.library]
-name = "Library"
+[agents.loans]
+name = "Loans"
 establishments = ["8209901"]
 """
 _AGREEMENT = """

@@ -205,7 +205,7 @@ def test_a_handler_of_answers_that_raises_leaves_the_packet_among_the_failed(pro
 
 def test_an_agent_that_may_not_provide_is_told_so_in_its_log(connect: Connect, zone: RealZone, tmp_path: Path) -> None:
     assert zone
-    with capture_logs() as logs, Agent.from_file(agent_file(tmp_path, "library"), connect("library")) as agent:
+    with capture_logs() as logs, Agent.from_file(agent_file(tmp_path, "loans"), connect("loans")) as agent:
         agent.provide("SchoolGroup")(lambda _query: ())
         agent.run(once=True, limits=QUICK)
 

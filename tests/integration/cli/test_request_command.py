@@ -160,7 +160,7 @@ def test_what_the_zone_refuses_is_said_in_words_with_what_to_do(counter: Counter
     assert "nobody answers for this object (8/4)" in said
     assert "sifzone check" in said
     assert not file.exists()
-    _, said = counter.run("request", "SchoolGroup", "--as", "library", code=1)
+    _, said = counter.run("request", "SchoolGroup", "--as", "loans", code=1)
     assert "may not request this object (4/5)" in said
     assert "zone.toml" in said
 
@@ -169,7 +169,7 @@ def test_what_the_zone_refuses_is_said_in_words_with_what_to_do(counter: Counter
     ("arguments", "word"),
     [
         (["SchoolGroups", "--as", "platform"], "did you mean SchoolGroup"),
-        (["SchoolGroup", "--as", "nobody"], "library, mis-1, platform"),
+        (["SchoolGroup", "--as", "nobody"], "loans, mis-1, platform"),
         (["SchoolGroup", "--as", "platform", "--where", "LocalId"], "condition text 1"),
         (["SchoolGroup"], "--as"),
         (["SchoolGroup", "--as", "platform", "--out", "/no/such/folder/file"], "cannot be written"),

@@ -40,7 +40,7 @@ from broker.supervisor import zone_rights
 
 AGENTS: Final = (AgentId("mis-8209901"), AgentId("mis-820990"), AgentId("virtual.school"), AgentId("platform"))
 """With accounts of their own; one's id begins like another's, and one has a character that regular expressions know."""
-AT_GATEWAY: Final = (AgentId("library"), AgentId("virtual-school"))
+AT_GATEWAY: Final = (AgentId("loans"), AgentId("virtual-school"))
 REQUEST: Final = "0F2C6A8E4B1D49738A5C0E2D7B6F1A90"
 QUEUES: Final = (
     *(agent_queue(agent) for agent in (*AGENTS, *AT_GATEWAY)),
@@ -209,9 +209,9 @@ _ZONE: Final = """
 id = "rights"
 [agents.platform]
 name = "Platform"
-[agents.library]
-name = "Library"
-[agents.library.gateway]
+[agents.loans]
+name = "Loans"
+[agents.loans.gateway]
 """
 
 

@@ -148,10 +148,10 @@ def test_secrets_are_kept_below_state(tmp_path: Path) -> None:
 # --- rights ------------------------------------------------------------------------------------------------------
 
 MORE = """
-[agents.library]
-name = "Library"
+[agents.loans]
+name = "Loans"
 provide = ["SchoolInfo"]
-[agents.library.rights]
+[agents.loans.rights]
 LearnerPersonal = ["request", "publish-change"]
 TermInfo = { may = ["provide", "publish"], contexts = ["exams", "SIF_Default"] }
 SIF_LogEntry = ["subscribe"]
@@ -164,9 +164,9 @@ def loaded(tmp_path: Path, more: str) -> Zone:
 
 
 def test_rights_are_by_object_role_and_context_and_who_may_provide_may_respond(tmp_path: Path) -> None:
-    library = loaded(tmp_path, MORE).registry.agents[AgentId("library")]
+    loans = loaded(tmp_path, MORE).registry.agents[AgentId("loans")]
 
-    assert library.rights == {
+    assert loans.rights == {
         Role.PROVIDE: {Topic("SchoolInfo"), HERE, THERE},
         Role.RESPOND: {Topic("SchoolInfo"), HERE, THERE},
         Role.REQUEST: {Topic("LearnerPersonal")},
@@ -180,8 +180,8 @@ def test_rights_are_by_object_role_and_context_and_who_may_provide_may_respond(t
 def test_what_is_provided_and_subscribed_to_stands_and_rights_alone_do_not(tmp_path: Path) -> None:
     registry = loaded(tmp_path, MORE).registry
 
-    assert registry.agents[AgentId("library")].standing == {Role.PROVIDE: {Topic("SchoolInfo")}}
-    assert registry.provider(Topic("SchoolInfo")) == "library"
+    assert registry.agents[AgentId("loans")].standing == {Role.PROVIDE: {Topic("SchoolInfo")}}
+    assert registry.provider(Topic("SchoolInfo")) == "loans"
     assert registry.provider(HERE) is None
     assert registry.subscribers("SIF_LogEntry") == ()
 
@@ -194,28 +194,28 @@ def test_contexts_of_a_zone_are_those_of_its_rights(tmp_path: Path) -> None:
     ("more", "says"),
     [
         pytest.param(
-            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfos = ["request"]',
-            "agents.library.rights: no schema has TermInfos; did you mean TermInfo?",
+            '[agents.loans]\nname = "L"\n[agents.loans.rights]\nTermInfos = ["request"]',
+            "agents.loans.rights: no schema has TermInfos; did you mean TermInfo?",
             id="object",
         ),
         pytest.param(
-            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = ["read"]',
-            "agents.library.rights.TermInfo.may.0: ",
+            '[agents.loans]\nname = "L"\n[agents.loans.rights]\nTermInfo = ["read"]',
+            "agents.loans.rights.TermInfo.may.0: ",
             id="word",
         ),
         pytest.param(
-            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = { may = ["request"], contexts = [] }',
-            "agents.library.rights.TermInfo.contexts: ",
+            '[agents.loans]\nname = "L"\n[agents.loans.rights]\nTermInfo = { may = ["request"], contexts = [] }',
+            "agents.loans.rights.TermInfo.contexts: ",
             id="no context",
         ),
         pytest.param(
-            '[agents.library]\nname = "L"\n[agents.library.rights]\nTermInfo = { may = ["request"], in = ["exams"] }',
-            "agents.library.rights.TermInfo.in: ",
+            '[agents.loans]\nname = "L"\n[agents.loans.rights]\nTermInfo = { may = ["request"], in = ["exams"] }',
+            "agents.loans.rights.TermInfo.in: ",
             id="key",
         ),
         pytest.param(
-            '[agents.library]\nname = "L"\nprovide = ["TermInfos"]',
-            "agents.library.provide: no schema has TermInfos; did you mean TermInfo?",
+            '[agents.loans]\nname = "L"\nprovide = ["TermInfos"]',
+            "agents.loans.provide: no schema has TermInfos; did you mean TermInfo?",
             id="object to provide",
         ),
         pytest.param(
@@ -252,40 +252,40 @@ def test_without_a_section_there_is_no_gateway_and_answers_may_take_a_day(tmp_pa
 
 
 def test_an_agent_with_a_gateway_section_speaks_http_and_has_a_secret_unless_told_otherwise(tmp_path: Path) -> None:
-    zone = loaded(tmp_path, '[agents.library]\nname = "L"\n[agents.library.gateway]\n')
+    zone = loaded(tmp_path, '[agents.loans]\nname = "L"\n[agents.loans.gateway]\n')
 
-    assert [agent for agent, record in zone.registry.agents.items() if record.gateway] == ["library"]
-    library = zone.settings.agents["library"].gateway
-    assert library is not None
-    assert library.credential == "secret"
+    assert [agent for agent, record in zone.registry.agents.items() if record.gateway] == ["loans"]
+    loans = zone.settings.agents["loans"].gateway
+    assert loans is not None
+    assert loans.credential == "secret"
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         'credential = "basic"',
-        'credential = "certificate"\ncertificate = "library.pem"',
-        'credential = "certificate"\nca = "ca.pem"\nsubject = "library.example"',
+        'credential = "certificate"\ncertificate = "loans.pem"',
+        'credential = "certificate"\nca = "ca.pem"\nsubject = "loans.example"',
         'credential = "certificate"\nca = "ca.pem"\nfingerprint = "AB:CD"',
-        'push = ["https://library.example/"]',
+        'push = ["https://loans.example/"]',
     ],
 )
 def test_a_credential_is_named_one_way(tmp_path: Path, lines: str) -> None:
-    zone = loaded(tmp_path, f'[agents.library]\nname = "L"\n[agents.library.gateway]\n{lines}')
+    zone = loaded(tmp_path, f'[agents.loans]\nname = "L"\n[agents.loans.gateway]\n{lines}')
 
-    assert zone.registry.agents[AgentId("library")].gateway
+    assert zone.registry.agents[AgentId("loans")].gateway
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         'credential = "password"',
-        'certificate = "library.pem"',
-        'credential = "basic"\nca = "ca.pem"\nsubject = "library.example"',
+        'certificate = "loans.pem"',
+        'credential = "basic"\nca = "ca.pem"\nsubject = "loans.example"',
         'credential = "certificate"',
         'credential = "certificate"\nca = "ca.pem"',
-        'credential = "certificate"\nsubject = "library.example"',
-        'credential = "certificate"\ncertificate = "library.pem"\nca = "ca.pem"\nsubject = "library.example"',
+        'credential = "certificate"\nsubject = "loans.example"',
+        'credential = "certificate"\ncertificate = "loans.pem"\nca = "ca.pem"\nsubject = "loans.example"',
         'secret = "S3CRET"',
     ],
     ids=[
@@ -300,8 +300,8 @@ def test_a_credential_is_named_one_way(tmp_path: Path, lines: str) -> None:
     ],
 )
 def test_a_credential_that_would_let_others_in_is_refused(tmp_path: Path, lines: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"agents\.library\.gateway") as caught:
-        loaded(tmp_path, f'[agents.library]\nname = "L"\n[agents.library.gateway]\n{lines}')
+    with pytest.raises(ConfigurationError, match=r"agents\.loans\.gateway") as caught:
+        loaded(tmp_path, f'[agents.loans]\nname = "L"\n[agents.loans.gateway]\n{lines}')
 
     assert "S3CRET" not in str(caught.value)
 

@@ -31,7 +31,7 @@ def test_a_mapping_reads_only_columns_that_its_report_is_said_to_have(report: st
 def test_every_csv_mapping_is_described() -> None:
     described = {name for mappings in REPORTS.values() for name in re.findall(r"`(csv/[a-z-]+)`", mappings)}
 
-    assert described == {name for name in mappings.library_names() if name.startswith("csv/")}
+    assert described == {name for name in mappings.shipped_names() if name.startswith("csv/")}
 
 
 def test_the_examples_of_the_readme_can_be_loaded(tmp_path: Path) -> None:
