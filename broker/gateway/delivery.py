@@ -48,7 +48,7 @@ class Box:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     answers: dict[str, str] = field(default_factory=dict)
-    discard_before: int = 0
+    discard_before: int = -1
 
 
 class Delivery:
