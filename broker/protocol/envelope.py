@@ -188,7 +188,11 @@ def parse_ack(message: Message) -> Ack:
                 extended=error.findtext(_NS + "SIF_ExtendedDesc") or "",
             )
         if status is not None:
-            return Ack(source, msg_id, status=int(status.findtext(_NS + "SIF_Code") or ""))
+            data = b"".join(
+                etree.tostring(child, encoding="utf-8", with_tail=False)
+                for child in status.iterfind(f"{_NS}SIF_Data/*")
+            )
+            return Ack(source, msg_id, status=int(status.findtext(_NS + "SIF_Code") or ""), data=data)
     except ValueError as fault:
         raise NotValid("a code in SIF_Ack is no number") from fault
     raise NotValid("SIF_Ack has neither SIF_Status nor SIF_Error")

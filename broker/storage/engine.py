@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from broker.storage.errors import DatabaseTooNew, DatabaseUrlError, StorageError, StorageUnavailable
 
-HEAD: Final = "0003"
+HEAD: Final = "0006"
 """The newest migration's revision; revisions are numbers, so that a newer one is known as such."""
 
 LOCK_WAIT: Final = 10.0
