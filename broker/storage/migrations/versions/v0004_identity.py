@@ -1,0 +1,10 @@
+"""Not there yet."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring a database of the version before to this one."""

@@ -1,0 +1,10 @@
+"""Not there yet."""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring a database of the version before to this one."""
