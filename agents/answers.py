@@ -1,4 +1,4 @@
-"""Answers requests: draws objects from a provider's function, and puts packets of them into the spool.
+"""Answers requests: draws objects from what the agent has published, or from a function; spools packets of them.
 
 A request waits in the agent's database until all packets of its answer are there too; killed in the midst of one, the
 agent makes that answer anew, and of the one begun nothing was sent.
@@ -60,8 +60,20 @@ class Answering:
         schema: SchemaSet,
         providers: Mapping[str, Provider],
         stop: threading.Event,
+        mapped: frozenset[str] = frozenset(),
     ) -> None:
+        """Take what answers are made of.
+
+        Args:
+            agent: Who answers.
+            spool: Has the requests, takes the packets, and keeps what was published.
+            schema: Tells as what values are compared.
+            providers: Functions, by object; where there is one, it alone answers.
+            stop: Set when the agent is to end.
+            mapped: Objects that the agent's sources make, answered for from what was published, though that be nothing.
+        """
         self._agent, self._spool, self._schema, self._providers, self._stop = agent, spool, schema, providers, stop
+        self._mapped = mapped
         self._wake = threading.Event()
         self.steps = 0
 
@@ -130,7 +142,7 @@ class Answering:
             raise _NotAnswered(AnswerError(error.category, error.code, str(error))) from error
         if isinstance(query, ExtendedQuery):
             raise _NotAnswered(AnswerError(8, 15, "this agent does not answer SIF_ExtendedQuery: send a SIF_Query"))
-        provider = self._providers.get(query.object_type)
+        provider = self._providers.get(query.object_type) or self._published(query.object_type)
         if provider is None:
             text = f"this agent does not answer for {query.object_type[:64]}: ask another, or its administrator"
             raise _NotAnswered(AnswerError(8, 4, text))
@@ -140,6 +152,10 @@ class Answering:
             text = f"this agent answers in packets of {SMALLEST_BUFFER} bytes at least: ask with a larger buffer"
             raise _NotAnswered(AnswerError(8, 8, text))
         return VERSION, query, provider, min(max_bytes, MAX_MESSAGE_BYTES)
+
+    def _published(self, object_type: str) -> Provider | None:
+        kept = self._spool.kept
+        return kept.find if object_type in self._mapped or kept.has_any(object_type) else None
 
     def _packets(
         self, header: Header, asked: Asked, query: Query, provider: Provider, max_bytes: int

@@ -1,12 +1,14 @@
 """Carries messages between spool, zone and inbox over one transport; sources and targets are not its work.
 
+It also asks the zone whose record each learner is, until that is answered, and takes what the zone decides later.
+
 Order is kept for each routing key: a message waits until the one before it with the same key is confirmed, so that not
 even a publish that was refused and is tried again can be overtaken.
 """
 
 import sqlite3
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -16,6 +18,7 @@ import structlog
 from lxml import etree
 
 from agents.inbox import Failed, Inbox
+from agents.learners import Learners
 from agents.settings import AgentSettings
 from agents.spool import PACKET, REQUEST, Asked, Spool, Spooled
 from agents.store import Store
@@ -34,7 +37,15 @@ from broker.protocol.envelope import (
 )
 from broker.protocol.errors import ZoneError
 from broker.protocol.exchanges import AnswerError, build_provide, parse_response
-from broker.protocol.identifiers import MsgId
+from broker.protocol.identifiers import MsgId, RefId
+from broker.protocol.identity import (
+    IDENTITY,
+    RELOCATED,
+    build_locate,
+    control_name,
+    parse_located,
+    parse_relocated,
+)
 from broker.protocol.topology import CONTROL, CONTROL_QUEUE, INTAKE, agent_queue, intake_key
 from broker.transports.contract import Incoming, Outgoing, Transport, TransportLost
 
@@ -86,6 +97,7 @@ class Answer:
 
 Handler = Callable[[Event], None]
 AnswerHandler = Callable[[Answer], None]
+_HANDLED: Final = ("SIF_Event", "SIF_Ack", "SIF_Request", "SIF_Response")
 _REFUSED: Final[Mapping[str, str]] = {REQUEST: "request_refused", PACKET: "packet_refused"}
 
 
@@ -110,6 +122,7 @@ class Carrier:
     Attributes:
         registered: The zone has answered to this start's registration; nothing is published before.
         refusal: Why the zone refused to register the agent; empty when it did not.
+        not_located: Why the zone does not say whose records the learners are; empty when it does.
         received: Messages taken from the queue since the start.
     """
 
@@ -121,7 +134,9 @@ class Carrier:
         inbox: Inbox,
         handlers: Mapping[str, tuple[Handler, ...]],
         exchanging: Exchanging | None = None,
+        learners: Learners | None = None,
     ) -> None:
+        self._learners = learners or Learners(store, spool)
         self._settings, self._store, self._spool, self._inbox, self._handlers = settings, store, spool, inbox, handlers
         self._exchanging = exchanging or Exchanging()
         self.registered = False
@@ -132,6 +147,10 @@ class Carrier:
         self._provided = not self._exchanging.provides
         self._provide_id = ""
         self._provide_again = 0.0
+        self.not_located = ""
+        self._locate_id = ""
+        self._locate_keys: frozenset[RefId] = frozenset()
+        self._locate_again = 0.0
         self._outbox = _Window(spool)
 
     def turn(self, transport: Transport, wait: float) -> bool:
@@ -144,12 +163,14 @@ class Carrier:
         try:
             self._register(transport)
             self._provide(transport)
+            self._locate(transport)
             sent = self._publish(transport)
             incoming = transport.poll(wait)
         except TransportLost as error:
             log.warning("zone_lost", reason=type(error).__name__, waiting=self._spool.count())
             self._outbox.lost()
-            self._register_again = self._provide_again = 0.0  # looked at while there is no answer
+            # Looked at while there is no answer.
+            self._register_again = self._provide_again = self._locate_again = 0.0
             return True
         settled = self._outbox.settle(transport)
         if incoming:
@@ -178,6 +199,18 @@ class Carrier:
         self._provide_id = header.msg_id
         self._provide_again = time.monotonic() + _REGISTER_SECONDS
         self._tell_zone(transport, build_provide(header, self._exchanging.provides), header.msg_id, "SIF_Provide")
+
+    def _locate(self, transport: Transport) -> None:
+        """Ask for learners, one message at a time; those without an answer stay to be asked for."""
+        if not self.registered or time.monotonic() < self._locate_again:
+            return
+        claims = self._learners.to_ask()
+        if not claims:
+            return
+        header = new_header(self._settings.id)
+        self._locate_id, self._locate_keys = header.msg_id, frozenset(claim.key for claim in claims)
+        self._locate_again = time.monotonic() + _REGISTER_SECONDS
+        self._tell_zone(transport, build_locate(header, claims), header.msg_id, "SIF_SystemControl")
 
     def _tell_zone(self, transport: Transport, body: bytes, msg_id: MsgId, kind: str) -> None:
         number = transport.publish(Outgoing(CONTROL, CONTROL_QUEUE, body, msg_id, kind, user_id=self._settings.id))
@@ -252,18 +285,26 @@ class Carrier:
             for event in event_objects(message):
                 self._inbox.apply(db, event)
             self._inbox.changed(db)
+        elif message.kind == "SIF_SystemControl":
+            places = parse_relocated(message)
+            self._learners.relocated(db, places)
+            log.info("relocated", learners=len(places))
 
     def _handle(self, message: Message) -> str:
         """Check a message and call its handlers; return why it could not be handled, empty when it was."""
-        if message.kind not in ("SIF_Event", "SIF_Ack", "SIF_Request", "SIF_Response"):
+        known = control_name(message) == RELOCATED if message.kind == "SIF_SystemControl" else message.kind in _HANDLED
+        if not known:
             return f"this agent does nothing with {message.kind}"
         try:
+            if message.kind == "SIF_SystemControl":
+                parse_relocated(message)
+                return ""
             if message.kind == "SIF_Request":
                 return ""  # whatever is wrong with it, its answer says so
             if message.kind == "SIF_Response":
                 return self._handle_response(message)
             if message.kind == "SIF_Ack":
-                return self._handle_refusal(message, parse_ack(message))
+                return self._handle_ack(message, parse_ack(message))
             objects = event_objects(message)
             for event in objects:
                 self._inbox.check(event)
@@ -290,8 +331,10 @@ class Carrier:
         )
         return self._call_for_answer(answer)
 
-    def _handle_refusal(self, message: Message, ack: Ack) -> str:
-        """Tell the handlers that the zone did not pass a request on, where an acknowledgement says so."""
+    def _handle_ack(self, message: Message, ack: Ack) -> str:
+        """Check what an acknowledgement holds; tell the handlers where it says that a request was not passed on."""
+        if _says_who(ack):
+            parse_located(ack.data)
         if ack.category is None or not ack.original_msg_id:
             return ""
         object_type = self._spool.object_asked_for(ack.original_msg_id)
@@ -332,6 +375,11 @@ class Carrier:
             self._provided = True
             if ack.category is not None:
                 log.error("not_provided", category=ack.category, code=ack.code, reason=ack.description)
+        elif _says_who(ack):
+            self._take_located(db, ack)
+        elif self._locate_id and ack.original_msg_id == self._locate_id and ack.category is not None:
+            self.not_located = ack.description
+            log.error("not_located", category=ack.category, code=ack.code, reason=ack.description)
         elif ack.category is not None and (action := self._spool.refused(db, ack)):
             log.warning(
                 _REFUSED.get(action, "event_refused"),
@@ -340,6 +388,16 @@ class Carrier:
                 code=ack.code,
                 reason=ack.description,
             )
+
+    def _take_located(self, db: sqlite3.Connection, ack: Ack) -> None:
+        """Write down whose records learners are; an answer to a message of an earlier start is one as well."""
+        places = parse_located(ack.data)
+        self._learners.located(db, places)
+        log.info("located", learners=len(places), **Counter(place.outcome.value for place in places))
+        if ack.original_msg_id == self._locate_id:
+            self.not_located = ""
+            if self._locate_keys.issubset(place.key for place in places):
+                self._locate_again = 0.0
 
 
 class _Window:
@@ -382,14 +440,16 @@ class _Window:
         self._sent[number] = None
 
     def settle(self, transport: Transport) -> int:
-        """Drop what is confirmed from the spool, put what was refused back in line; return how many were settled."""
+        """Drop what is confirmed from the spool, put what was refused back in line; return how many of it that was."""
         refused = {refusal.number: refusal for refusal in transport.refusals()}
         mark = transport.confirmed
         numbers = list(takewhile(lambda number: number <= mark, self._sent))  # a dict keeps the order of sending
         confirmed: list[Spooled] = []
+        others = 0
         for number in numbers:
             event = self._sent.pop(number)
             if event is None:
+                others += 1
                 continue
             if number in refused:
                 log.warning("publish_refused", msg_id=event.msg_id, reason=refused[number].reason)
@@ -401,7 +461,7 @@ class _Window:
             for event in confirmed:
                 self._bytes -= len(event.body)
                 self._release(event.routing_key)
-        return len(numbers)
+        return len(numbers) - others
 
     def _load(self) -> None:
         for event in self._spool.waiting(self._after):
@@ -435,6 +495,11 @@ def _call_all(handlers: Iterable[Callable[[_Given], None]], given: _Given, what:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is kept with its message
             return f"a handler of {what} raised {type(error).__name__}"
     return ""
+
+
+def _says_who(ack: Ack) -> bool:
+    """Tell whether an acknowledgement holds the answer to Locate."""
+    return ack.status is not None and IDENTITY.encode() in ack.data
 
 
 def _object_asked_for(message: Message) -> str:

@@ -194,7 +194,7 @@ def _parts(
 def _paths(path: str, members: list[etree._Element]) -> set[str]:
     """Paths of what is there once; the members of a list are sent with the list, so they have none of their own."""
     found = {path}
-    if len(members) == 1:
+    if len(members) == 1 and len(members[0]):
         for name, children in _by_name(members[0]).items():
             found |= _paths(f"{path}/{name}", children)
     return found
@@ -262,6 +262,7 @@ __all__ = [
     "compare",
     "insert_in_order",
     "key_element",
+    "namespace",
     "ordering_key",
     "read_parts",
     "ref_key",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import IntEnum
 from pathlib import Path
 from typing import Final, Literal
 
@@ -42,6 +43,7 @@ class Reading:
         events: Events spooled, that is, objects that are new or changed or gone.
         problems: Number of problems; the first of them are in *kept*.
         failed_records: Records of which some object was refused, or that could not be read.
+        waiting: Records left out until the zone has said whose they are, or knows the learner.
         incomplete: Nothing may be concluded from what is missing.
         outcome: ``read``; ``held`` when deletes were held back; ``failed`` when the file could not be read.
     """
@@ -52,6 +54,7 @@ class Reading:
     events: int = 0
     problems: int = 0
     failed_records: int = 0
+    waiting: int = 0
     incomplete: bool = False
     outcome: Literal["read", "held", "failed"] = "read"
     note: str = ""
@@ -77,6 +80,17 @@ class FileStatus:
     events: int
     problems: int
     note: str
+    waiting: int
+
+
+class Again(IntEnum):
+    """Why a file is to be read again though it has not changed."""
+
+    NO = 0
+    PUBLISH = 1
+    """For what was left out of it, or was withdrawn since."""
+    KEEP = 2
+    """For the objects in it that are published and not kept."""
 
 
 class FileLedger:
@@ -85,20 +99,22 @@ class FileLedger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def signature(self, source: str, path: Path) -> tuple[str, str]:
-        """Return signature and digest of content of a file as it was last read; empty when it was not."""
+    def signature(self, source: str, path: Path) -> tuple[str, str, Again]:
+        """Return signature and digest of content of a file as it was last read, empty when it was not; and if again."""
         rows = self._store.query(
-            "SELECT signature, digest FROM files WHERE source = ? AND path = ?", (source, str(path))
+            "SELECT signature, digest, again FROM files WHERE source = ? AND path = ?", (source, str(path))
         )
-        return (rows[0][0], rows[0][1]) if rows else ("", "")
+        return (rows[0][0], rows[0][1], Again(rows[0][2])) if rows else ("", "", Again.NO)
 
-    def note(self, db: sqlite3.Connection, source: str, reading: Reading, signature: str, digest: str) -> None:
+    def note(
+        self, db: sqlite3.Connection, source: str, reading: Reading, signature: str, digest: str, again: Again
+    ) -> None:
         """Write down what became of a file; its earlier problems are replaced."""
         path = str(reading.path)
         db.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (source, path, signature, digest, now(), reading.outcome, reading.records, reading.objects, reading.events,
-             reading.problems, reading.note),
+             reading.problems, reading.note, reading.waiting, again),
         )  # fmt: skip
         db.execute("DELETE FROM problems WHERE source = ? AND path = ?", (source, path))
         db.executemany(
@@ -112,9 +128,19 @@ class FileLedger:
         with self._store.transaction() as db:
             db.execute("UPDATE files SET signature = ? WHERE source = ? AND path = ?", (signature, source, str(path)))
 
+    def kept(self, source: str, path: Path) -> None:
+        """Note that what is published of a file is kept."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE files SET again = 0 WHERE source = ? AND path = ?", (source, str(path)))
+
+    @staticmethod
+    def read_again(db: sqlite3.Connection, *, all_files: bool) -> None:
+        """Let all files be read again, or those of which some record was left out."""
+        db.execute("UPDATE files SET again = ? WHERE ? OR waiting > 0", (Again.PUBLISH, all_files))
+
     def all(self) -> list[FileStatus]:
         """Return every file that was read, by source and path."""
-        columns = "source, path, at, outcome, records, objects, events, problems, note"
+        columns = "source, path, at, outcome, records, objects, events, problems, note, waiting"
         return [FileStatus(*row) for row in self._store.query(f"SELECT {columns} FROM files ORDER BY source, path")]  # noqa: S608
 
     def problems(self, source: str, path: str) -> list[Problem]:
@@ -167,7 +193,9 @@ def signature(path: Path, source: SourceSettings, mappings_mark: str) -> str:
 
 def settings_mark(source: SourceSettings, mappings_mark: str) -> str:
     """Return what changes when the settings of a source or a file of mappings changes."""
-    text = source.model_dump_json(exclude={"every"}) + mappings_mark
+    # Who never asked whose a learner is has files that were read before this could be set: they are not read anew.
+    unset = {name for name in ("locate", "locate_only") if not getattr(source, name)}
+    text = source.model_dump_json(exclude={"every", *unset}) + mappings_mark
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -187,6 +215,7 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 __all__ = [
     "MAX_PROBLEMS",
+    "Again",
     "Arrivals",
     "FileLedger",
     "FileStatus",

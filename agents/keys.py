@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import RefId
 
 KEY_FILE: Final = "agent.key"
+LEARNER: Final = "LearnerPersonal"
 _KEY_BYTES: Final = 32
 _DIGEST_BYTES: Final = 12
 
@@ -21,20 +23,32 @@ class Keys:
 
     A RefId is HMAC-SHA256 over object type and key, cut to 128 bits. Digests of parts of objects are keyed too, since
     the digest of a birth date or a flag could otherwise be found by trying.
+
+    Attributes:
+        located: From the RefId that this agent has made for a learner to the one to be used.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         # The objects of one record refer to each other, so the same RefId is asked for many times in a row.
-        self.ref_id = lru_cache(maxsize=1024)(self._ref_id)
+        self.own = lru_cache(maxsize=1024)(self._own)
+        self.located: Callable[[RefId], RefId] = lambda own: own
 
     @property
     def mark(self) -> str:
         """What tells this key from another without telling the key."""
         return self.digest(b"key").hex()
 
-    def _ref_id(self, object_type: str, key: tuple[str, ...]) -> RefId:
-        """Return the RefId, the same for ever, of the object that *key* names in this agent's system."""
+    def ref_id(self, object_type: str, key: tuple[str, ...]) -> RefId:
+        """Return the RefId of the object that *key* names in this agent's system: the zone's of a learner it has told.
+
+        What refers to a learner, or has the learner in its own key, gets it here too. Any other is the same for ever.
+        """
+        own = self.own(object_type, key)
+        return self.located(own) if object_type == LEARNER else own
+
+    def _own(self, object_type: str, key: tuple[str, ...]) -> RefId:
+        """Return the RefId that this agent itself makes, the same for ever."""
         # Lengths go in, so that ("ab", "c") and ("a", "bc") differ.
         text = "".join(f"{len(part)}:{part}" for part in (object_type, *key))
         return RefId(hmac.digest(self._secret, text.encode(), "sha256")[:16].hex().upper())
@@ -78,4 +92,4 @@ def _make(path: Path) -> None:
         os.close(folder)
 
 
-__all__ = ["KEY_FILE", "Keys", "load_keys"]
+__all__ = ["KEY_FILE", "LEARNER", "Keys", "load_keys"]

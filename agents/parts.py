@@ -1,18 +1,28 @@
 """Makes the parts that an agent's file names: connectors with their options, and mappings; others run them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
 from agents import connectors
 from agents.connectors.contract import FileSource, Target
+from agents.keys import LEARNER
 from agents.settings import AgentSettings, SourceSettings, explain
 from broker.protocol.errors import ConfigurationError
 from mappings import InwardMapping, MappingError, OutwardMapping, load
 from mappings.loader import LIBRARY
+
+
+@runtime_checkable
+class LocatingSource(Protocol):
+    """A source that needs the zone's RefId of a learner while it reads."""
+
+    def locate_with(self, locate: Callable[[Any], str | None]) -> None:
+        """Take who is asked, with what the connector knows of a learner; None is answered where that names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,19 @@ def _source(settings: AgentSettings, source: SourceSettings) -> SourcePart:
     made = connectors.find(source.connector)
     if not hasattr(made, "read"):
         raise ConfigurationError(f"connector {source.connector!r} reads nothing: use it as [target]")
-    connector = made(_options(made, dict(source.options)))
+    connector = made(_options(made, dict(source.options), settings.folder))
     found = [_mapping(settings, name) for name in source.mapping]
     inward = tuple(mapping for mapping in found if isinstance(mapping, InwardMapping))
     if len(inward) != len(found):
         raise ConfigurationError(
             "mapping: one of them makes table rows of objects: a source needs one that makes objects"
+        )
+    if source.locates and not (
+        isinstance(connector, LocatingSource) or any(mapping.object_type == LEARNER for mapping in inward)
+    ):
+        raise ConfigurationError(
+            "locate: none of its mappings makes LearnerPersonal, by which the zone is asked: "
+            "set it where the learners are"
         )
     return SourcePart(f"{source.connector} {source.path}", source, settings.pattern(source), connector, inward)
 
@@ -98,14 +115,15 @@ def _target(settings: AgentSettings) -> Target | None:
     outward = tuple(mapping for mapping in found if isinstance(mapping, OutwardMapping))
     if len(outward) != len(found):
         raise ConfigurationError("target: mapping: one of them makes objects: a target needs one that makes table rows")
-    connector: Target = made(settings.target_path(), outward, _options(made, dict(target.options)))
+    connector: Target = made(settings.target_path(), outward, _options(made, dict(target.options), settings.folder))
     return connector
 
 
-def _options(made: Any, options: dict[str, Any]) -> BaseModel:
+def _options(made: Any, options: dict[str, Any], folder: Path) -> BaseModel:
+    """Return the options; *folder*, which is in the validation's context, is what their paths are relative to."""
     model: type[BaseModel] = made.Options
     try:
-        return model.model_validate(options)
+        return model.model_validate(options, context={"folder": folder})
     except ValidationError as error:
         raise ConfigurationError(explain("option", error, model)) from None
 
@@ -133,4 +151,4 @@ def _mappings_mark(folders: tuple[Path, ...]) -> str:
     return mark.hexdigest()[:16]
 
 
-__all__ = ["Parts", "SourcePart", "make_parts"]
+__all__ = ["LocatingSource", "Parts", "SourcePart", "make_parts"]

@@ -20,8 +20,10 @@ from watchfiles import watch
 
 from agents.answers import Answering, Provider
 from agents.carry import AnswerHandler, Carrier, Exchanging, Handler
-from agents.connectors.contract import TargetError, Written
+from agents.connectors.contract import PublishingTarget, TargetError, Written
+from agents.desk import StoreDesk
 from agents.inbox import Inbox, KeptObjects
+from agents.learners import Learners
 from agents.parts import Parts
 from agents.scan import Progress, Scanner, Schedule, Stopped
 from agents.settings import AgentSettings
@@ -35,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 Connect = Callable[[], Transport]
 _WAIT: Final = 0.2
+_LOOK: Final = 0.05
 _PRUNE_EVERY: Final = 3600.0
 
 
@@ -77,9 +80,15 @@ class Functions:
 
 @dataclass(slots=True)
 class _Work:
-    """What the working threads tell the carrying loop."""
+    """What the working threads tell the carrying loop.
+
+    Attributes:
+        scanned: Nothing is being read.
+        answers: How many answers about learners were there when what has been read was begun; -1 before the first.
+    """
 
     scanned: threading.Event = field(default_factory=threading.Event)
+    answers: int = -1
     error: BaseException | None = None
 
 
@@ -99,13 +108,17 @@ class Runtime:
         schema: SchemaSet = load()
         self.spool = Spool(store, settings.id, schema)
         self._inbox = Inbox(store, schema)
-        self._scanner = Scanner(settings, parts, store, self.spool, self._stop, progress)
+        self._learners = Learners(store, self.spool)
+        self._scanner = Scanner(settings, parts, store, self.spool, self._stop, progress, self._learners)
         functions = functions or Functions()
-        self._answering = Answering(settings.id, self.spool, schema, functions.providers, self._stop)
+        mapped = frozenset(mapping.object_type for source in parts.sources for mapping in source.mappings)
+        self._answering = Answering(settings.id, self.spool, schema, functions.providers, self._stop, mapped)
         exchanging = Exchanging(tuple(functions.providers), functions.answers, self._answering.wake)
-        self._carrier = Carrier(settings, store, self.spool, self._inbox, functions.events, exchanging)
+        self._carrier = Carrier(settings, store, self.spool, self._inbox, functions.events, exchanging, self._learners)
         self._written = -1
         self._write_at = 0.0
+        if isinstance(parts.target, PublishingTarget) and settings.target is not None:
+            parts.target.attach(StoreDesk(store, self.spool, settings.target.connector))
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; may be called from any thread or a signal handler."""
@@ -128,21 +141,30 @@ class Runtime:
         if work.error is not None:
             raise work.error
         self._write_target()
+        self._close_target()
         log.info("stopped", waiting=self.spool.count())
 
     def run_once(self, connect: Connect, limits: Limits = DEFAULT_LIMITS) -> None:
         """Read every source, publish all, receive until the queue is silent, write the target, and return.
 
         Raises:
-            NotFinished: Nothing went on for longer than ``limits.patience``, or the zone refused to register the agent.
+            NotFinished: Nothing went on for longer than ``limits.patience``, or the zone refused to register the agent,
+                or to say whose records its learners are.
             ConfigurationError: See :meth:`run`.
         """
         work = _Work()
         with _stopped_by_signals(self.stop), connect() as transport, self._running(self._scan_all, work):
             self._carry_all(transport, work, limits)
+            if isinstance(self._parts.target, PublishingTarget) and work.error is None and not self._stop.is_set():
+                self._write_target()
+                if self.spool.count():  # what it publishes goes out in the same pass
+                    self._carry_all(transport, work, limits)
         if work.error is not None:
             raise work.error
         self._write_target()
+        self._close_target()
+        if self._carrier.not_located:
+            raise NotFinished(_not_located(self._carrier.not_located, self._learners.pending()))
 
     @contextmanager
     def _running(self, task: Callable[[_Work], None], work: _Work) -> Iterator[None]:
@@ -172,28 +194,59 @@ class Runtime:
             present = time.monotonic()
             if (happened and self._carrier.registered) or not work.scanned.is_set() or self._answering.steps != steps:
                 progress, steps = present, self._answering.steps
-            if self._carrier.received != received or not (work.scanned.is_set() and self._carrier.is_done()):
+            if self._carrier.received != received or not (self._all_read(work) and self._carrier.is_done()):
                 quiet = present
             if self._carrier.registered and present - quiet >= limits.idle.total_seconds():
                 return
             if self._carrier.refusal:
                 raise NotFinished(f"the zone does not register agent {self._settings.id!r}: {self._carrier.refusal}")
             if present - progress >= limits.patience.total_seconds():
+                if self._carrier.registered and (learners := self._learners.pending()):
+                    raise NotFinished(_not_located("it does not answer", learners))
                 raise NotFinished(_unfinished(self._settings.id, self._carrier.registered, self.spool.count()))
 
+    def _all_read(self, work: _Work) -> bool:
+        """Tell whether all has been read that can be, also what waited for answers about learners."""
+        if not work.scanned.is_set() or work.answers != self._learners.answers:
+            return False
+        return bool(self._carrier.not_located) or not self._learners.pending()
+
     def _scan_all(self, work: _Work) -> None:
+        """Read all sources, and again what was left out when the zone has said whose records it is."""
         try:
-            waiting = self._parts.sources
-            while waiting:
-                waiting = tuple(source for source in waiting if self._scanner.scan(source, retry=True))
-                if waiting and self._stop.wait(min(_WAIT, self._settings.settle.total_seconds())):
-                    return
+            self._learners.ask_again()
+            while not self._stop.is_set():
+                if self._is_to_be_read(work.answers):
+                    work.scanned.clear()
+                    answers = self._learners.answers
+                    self._scan_once()
+                    work.answers = answers
+                work.scanned.set()
+                self._stop.wait(_LOOK)
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - told by the main thread
             work.error = error
         finally:
             work.scanned.set()
+
+    def _scan_once(self) -> None:
+        waiting = self._parts.sources
+        while waiting:
+            waiting = tuple(source for source in waiting if self._scanner.scan(source, retry=True))
+            if not self._learners.ready():
+                return  # not for want of a file, so that the time until the zone has it is not taken for progress
+            if waiting and self._stop.wait(min(_WAIT, self._settings.settle.total_seconds())):
+                raise Stopped
+
+    def _is_to_be_read(self, answers: int) -> bool:
+        """Tell whether there is more to read than when there were so many answers about learners.
+
+        Files are not read again for each message that answers, but when all that was asked is answered, or nothing is.
+        """
+        if answers == self._learners.answers or not self._learners.ready():
+            return False
+        return answers < 0 or bool(self._carrier.not_located) or not self._learners.pending()
 
     def _work(self, work: _Work) -> None:
         """Read sources when they are due or a file arrives, and write the target when something has come."""
@@ -202,6 +255,11 @@ class Runtime:
         try:
             for arrived in self._ticks():
                 due = {source.name for source in schedule.due()}
+                if any(source.name in due and source.settings.locates for source in self._parts.sources):
+                    self._learners.ask_again()
+                if self._is_to_be_read(work.answers):
+                    work.answers = self._learners.answers
+                    waiting.update(source.name for source in self._parts.sources)
                 for source in self._parts.sources:
                     if source.name in due or source.name in waiting or source.pattern.parent in arrived:
                         waiting.discard(source.name)
@@ -251,7 +309,7 @@ class Runtime:
             return
         with self._store.snapshot() as db:
             objects = KeptObjects(db)
-            if objects.changes == self._written:
+            if objects.changes == self._written and not self._is_due():
                 return
             try:
                 written = self._parts.target.write(objects)
@@ -260,6 +318,16 @@ class Runtime:
                 return
             self._written = objects.changes
         self._note_written(written)
+
+    def _is_due(self) -> bool:
+        """Tell whether the target has something to do though no object has changed."""
+        return isinstance(self._parts.target, PublishingTarget) and self._parts.target.is_due()
+
+    def _close_target(self) -> None:
+        """Let a target that does more than write, such as telling people, bring that to its end."""
+        close = getattr(self._parts.target, "close", None)
+        if close is not None:
+            close()
 
     def _note_written(self, written: Written) -> None:
         if not written.changed:
@@ -270,6 +338,13 @@ class Runtime:
 def _thread(task: Callable[[_Work], None], work: _Work, name: str) -> threading.Thread:
     """Return a thread that logs with the same bound facts as this one."""
     return threading.Thread(target=copy_context().run, args=(task, work), name=name, daemon=True)
+
+
+def _not_located(reason: str, learners: int) -> str:
+    return (
+        f"the zone does not say whose records {learners} learners are: {reason}; they wait, all others are published: "
+        "see that the zone is of the same version as the agent, and run it again later"
+    )
 
 
 def _unfinished(agent: str, registered: bool, waiting: int) -> str:

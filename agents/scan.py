@@ -1,8 +1,13 @@
-"""Reads sources: files to records, records to objects, objects to events in the spool; others carry these."""
+"""Reads sources: files to records, records to objects, objects to events in the spool; others carry these.
+
+A file that is read again for what was left out of it gives only what is missing, unless it is the newest of its source:
+what an older file says of anything else has been overtaken.
+"""
 
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -11,12 +16,15 @@ from typing import Final
 import structlog
 
 from agents.connectors.contract import Item, SourceError, SourceFields, SourceProblem
-from agents.files import Arrivals, FileLedger, Problem, Reading, content_digest, matching, signature
-from agents.parts import Parts, SourcePart
+from agents.files import Again, Arrivals, FileLedger, Problem, Reading, content_digest, matching, signature
+from agents.learners import LEARNER, Learners, NumberClaim, State, claim_of
+from agents.parts import LocatingSource, Parts, SourcePart
 from agents.settings import AgentSettings
-from agents.spool import Seen, Spool, Vanished
+from agents.spool import Seen, Spool, Vanished, Wanted
 from agents.store import Store
-from mappings import MappedObject, RowProblem
+from broker.protocol.identifiers import RefId
+from broker.protocol.identity import Claim, Outcome
+from mappings import MappedObject, RefIds, RowProblem
 from mappings.problems import nearest
 
 log = structlog.get_logger(__name__)
@@ -30,6 +38,71 @@ class Stopped(Exception):
     """The agent is to stop; what is not read yet is read the next time."""
 
 
+class _Moved(Exception):
+    """A learner has got another RefId while a file was read: what was made of the file is stale."""
+
+
+class _Referring:
+    """Gives RefIds, and notes to which learners one record refers and what was known of them then."""
+
+    def __init__(self, store: Store, learners: Learners) -> None:
+        self._store, self._learners = store, learners
+        self.states: dict[RefId, State] = {}
+
+    def ref_id(self, object_type: str, key: tuple[str, ...]) -> str:
+        """Return the RefId of an object; of a learner that is not known yet, the one that this agent has made."""
+        own = self._store.keys.own(object_type, key)
+        if object_type != LEARNER:
+            return own
+        if own not in self.states:
+            self.states[own] = self._learners.state(own)
+        return self.states[own].ref_id
+
+
+@dataclass(slots=True)
+class _Made:
+    """What one batch of records comes to.
+
+    Attributes:
+        objects: With the record's place in the file.
+        left_out: Objects of records about learners without a RefId.
+        claims: Learners of whom the zone is to be asked, if it was not.
+    """
+
+    objects: list[tuple[str, MappedObject]] = field(default_factory=list)
+    left_out: list[MappedObject] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+
+class _ByNumber:
+    """Tells a connector that has numbers alone who its learners are, and notes whom to ask for."""
+
+    def __init__(self, store: Store, learners: Learners) -> None:
+        self._store, self._learners = store, learners
+        self.states: dict[str, State] = {}
+        self.claims: list[Claim] = []
+
+    def start(self) -> None:
+        """Forget the learners of the file before."""
+        self.states.clear()
+        self.claims.clear()
+
+    def __call__(self, claim: NumberClaim) -> str | None:
+        """Return a learner's RefId, or what stands in for it while there is none; None when nothing names it."""
+        number = ("UPN", claim.upn) if claim.upn else ("ULN", claim.uln) if claim.uln else None
+        if number is None:
+            return None
+        own = self._store.keys.own(LEARNER, (number[0], number[1] or ""))
+        state = self._learners.state(own)
+        if not state.is_known:
+            self.states[own] = state
+            upn, uln = claim.upn or "", claim.uln or ""
+            self.claims.append(
+                Claim(own, upn, uln=uln, birth_date=claim.born, gender=claim.sex or "", locate_only=True)
+            )
+        return state.ref_id
+
+
 class Scanner:
     """Reads the sources of one agent, one file at a time."""
 
@@ -41,13 +114,22 @@ class Scanner:
         spool: Spool,
         stop: threading.Event,
         progress: Progress = lambda _path, _records: None,
+        learners: Learners | None = None,
     ) -> None:
         self._parts, self._store, self._spool, self._stop, self._progress = parts, store, spool, stop, progress
         self._ledger = FileLedger(store)
         self._arrivals = Arrivals(settings)
+        self._learners = learners or Learners(store, spool)
+        self._locates = any(source.settings.locates for source in parts.sources)
+        self._by_number = _ByNumber(store, self._learners)
+        for source in parts.sources:
+            if source.settings.locates and isinstance(source.connector, LocatingSource):
+                source.connector.locate_with(self._by_number)
 
     def scan(self, source: SourcePart, *, retry: bool = False) -> bool:
-        """Read what is new at a source; return whether some file has not arrived whole yet.
+        """Read what is new at a source, and what is to be read again; return whether something has to wait.
+
+        That is a file which has not arrived whole yet, or all of them, until the zone has what was withdrawn.
 
         Args:
             source: Where to look.
@@ -56,12 +138,17 @@ class Scanner:
         Raises:
             Stopped: The agent is to stop.
         """
+        if not self._learners.ready():
+            return True
         unsettled = False
-        for path in matching(source.pattern, newest_only=source.settings.complete):
+        paths = matching(source.pattern, newest_only=source.settings.complete)
+        for path in reversed(paths):  # of two that have an object, the newer one tells
+            self._scan_again(source, path, newest=path == paths[-1])
+        for path in paths:
             if self._stop.is_set():
                 raise Stopped
             mark = signature(path, source.settings, self._parts.mappings_mark)
-            known, digest = self._ledger.signature(source.name, path)
+            known, digest, _ = self._ledger.signature(source.name, path)
             if known == mark and not (retry and not digest):
                 continue
             if not self._arrivals.settled(path):
@@ -70,6 +157,28 @@ class Scanner:
             self._read(source, path, mark, known, digest)
         return unsettled
 
+    def _scan_again(self, source: SourcePart, path: Path, *, newest: bool) -> None:
+        """Read a file for what was left out of it or is not kept, if it is to be; not one that has changed."""
+        if self._stop.is_set():
+            raise Stopped
+        known, digest, again = self._ledger.signature(source.name, path)
+        mark = signature(path, source.settings, self._parts.mappings_mark)
+        if again is Again.NO or known != mark or not digest:
+            return
+        if again is Again.KEEP:
+            self._keep(source, path)
+            return
+        self._read_whole(source, path, mark, digest, Wanted.CHANGES if newest else Wanted.MISSING)
+
+    def _keep(self, source: SourcePart, path: Path) -> None:
+        """Keep the objects of a file that were published when none were kept."""
+        reading = Reading(path)
+        try:
+            self._read_records(source, reading, Wanted.NOTHING)
+        except (SourceError, OSError) as error:
+            log.warning("not_kept", source=source.name, file=path.name, reason=type(error).__name__)
+        self._ledger.kept(source.name, path)
+
     def _read(self, source: SourcePart, path: Path, mark: str, known: str, known_digest: str) -> None:
         try:
             digest = content_digest(path)
@@ -77,47 +186,84 @@ class Scanner:
             digest = ""
         if digest and digest == known_digest and known.rpartition(":")[2] == mark.rpartition(":")[2]:
             self._ledger.touch(source.name, path, mark)
+            self._scan_again(source, path, newest=False)
             return
-        reading = Reading(path)
+        self._read_whole(source, path, mark, digest, Wanted.CHANGES)
+
+    def _read_whole(self, source: SourcePart, path: Path, mark: str, digest: str, wanted: Wanted) -> None:
+        events = 0
+        while True:
+            reading = Reading(path, events=events)
+            try:
+                self._read_once(source, reading, mark, digest, wanted)
+            except _Moved:
+                events = reading.events
+                continue
+            break
+
+    def _read_once(self, source: SourcePart, reading: Reading, mark: str, digest: str, wanted: Wanted) -> None:
+        answers, moved = self._learners.answers, self._learners.moved
         try:
-            self._read_records(source, reading)
+            self._read_records(source, reading, wanted)
         except SourceError as error:
             self._failed(source, reading, str(error))
             digest = ""
         except OSError as error:
             self._failed(source, reading, f"cannot be read ({error.strerror}): check its rights")
             digest = ""
+        if reading.waiting:
+            message = f"{reading.waiting} records are left out until the zone has said whose they are"
+            reading.report(Problem(reading.path.name, "warn", "not-located", "", message))
         with self._store.transaction() as db:
+            self._check_moved(moved)
             if source.settings.complete and reading.outcome == "read":
                 self._delete_vanished(db, source, reading)
-            self._ledger.note(db, source.name, reading, mark, digest)
+            # An answer that has come since the file was begun found no record of it to be read again.
+            late = reading.waiting > 0 and self._learners.answers != answers
+            self._ledger.note(db, source.name, reading, mark, digest, Again.PUBLISH if late else Again.NO)
         log.info(
             "file_read",
             source=source.name,
-            file=path.name,
+            file=reading.path.name,
             outcome=reading.outcome,
             records=reading.records,
             objects=reading.objects,
             events=reading.events,
             problems=reading.problems,
+            waiting=reading.waiting,
             note=reading.note,
         )
 
-    def _read_records(self, source: SourcePart, reading: Reading) -> None:
+    def _check_moved(self, moved: int) -> None:
+        if self._learners.moved != moved:
+            raise _Moved
+
+    def _read_records(self, source: SourcePart, reading: Reading, wanted: Wanted) -> None:
+        moved = self._learners.moved
+        self._by_number.start()
         items = iter(source.connector.read(reading.path))
         with self._store.transaction() as db:
             self._spool.start_reading(db)
         while batch := list(islice(items, _BATCH)):
             if self._stop.is_set():
                 raise Stopped
-            objects = [made for item in batch for made in self._translate(source, item, reading)]
+            made = _Made()
+            for item in batch:
+                self._translate(source, item, reading, made)
+            made.claims += self._by_number.claims
+            self._by_number.claims.clear()
             # What was published and what is to be sent are one transaction: a crash leaves both or neither.
             with self._store.transaction() as db:
-                for position, made in objects:
-                    self._put(db, source, reading, position, made)
+                self._check_moved(moved)
+                for position, one in made.objects:
+                    self._put(db, source, reading, position, one, wanted)
+                for one in made.left_out:
+                    self._spool.pass_over(db, one.object_type, one.ref_id)
+                if wanted is not Wanted.NOTHING:
+                    self._learners.ask(db, made.claims, new_only=wanted is Wanted.MISSING)
             self._progress(reading.path, reading.records)
 
-    def _translate(self, source: SourcePart, item: Item, reading: Reading) -> Iterator[tuple[str, MappedObject]]:
+    def _translate(self, source: SourcePart, item: Item, reading: Reading, made: _Made) -> None:
         if isinstance(item, SourceFields):
             for problem in _nearly_read(source, item.names):
                 reading.report(problem)
@@ -129,17 +275,56 @@ class Scanner:
             return
         reading.records += 1
         refused = False
+        objects: list[MappedObject] = []
+        referring = _Referring(self._store, self._learners) if self._locates else None
+        ref_ids: RefIds = self._store.keys if referring is None else referring
         for mapping in source.mappings:
-            translation = mapping.translate(item, self._store.keys)
+            translation = mapping.translate(item, ref_ids)
             refused |= any(problem.severity == "refuse" for problem in translation.problems)
             for found in translation.problems:
                 reading.report(_problem(found))
-            for made in translation.objects:
-                yield item.position, made
+            objects += translation.objects
         reading.failed_records += refused
+        if referring is None or self._may_be_published(source, item.position, objects, referring, reading, made):
+            made.objects += ((item.position, one) for one in objects)
+        else:
+            made.left_out += objects
+
+    def _may_be_published(
+        self,
+        source: SourcePart,
+        position: str,
+        objects: list[MappedObject],
+        referring: _Referring,
+        reading: Reading,
+        made: _Made,
+    ) -> bool:
+        """Note whom the zone is to be asked for; return whether all learners that a record refers to have a RefId."""
+        if source.settings.locates:
+            for one in objects:
+                own = self._store.keys.own(LEARNER, one.key) if one.object_type == LEARNER else None
+                if own is not None and not referring.states[own].is_known:
+                    made.claims.append(claim_of(one.element, own, locate_only=source.settings.locate_only))
+        numbered = (self._by_number.states.get(one.learner_ref_id or "") for one in objects)
+        states = [*referring.states.values(), *(state for state in numbered if state is not None)]
+        if all(state.is_known for state in states):
+            return True
+        reading.waiting += 1
+        if any(state.outcome is Outcome.NONE for state in states):
+            message = (
+                "the zone knows no such learner: see that its UPN is right here and at the school; it is asked again"
+            )
+            reading.report(Problem(position, "warn", "no-such-learner", "", message))
+        return False
 
     def _put(
-        self, db: sqlite3.Connection, source: SourcePart, reading: Reading, position: str, made: MappedObject
+        self,
+        db: sqlite3.Connection,
+        source: SourcePart,
+        reading: Reading,
+        position: str,
+        made: MappedObject,
+        wanted: Wanted,
     ) -> None:
         whole = self._spool.digest(made.element)
         seen = self._spool.see(db, made.object_type, made.ref_id, whole)
@@ -159,6 +344,7 @@ class Scanner:
             routing_key=made.learner_ref_id,
             whole=whole,
             complete=source.settings.complete and not reading.incomplete,
+            wanted=wanted,
         )
         reading.events += message_id is not None
 

@@ -14,6 +14,7 @@ from agents.answers import Provider
 from agents.carry import Answer, AnswerHandler, Event, Handler
 from agents.files import FileLedger
 from agents.inbox import Failed, Inbox, KeptObjects
+from agents.learners import Learners
 from agents.parts import make_parts
 from agents.runtime import DEFAULT_LIMITS, Connect, Functions, Limits, Runtime
 from agents.scan import Progress
@@ -24,6 +25,7 @@ from broker.protocol.envelope import Action, local_name
 from broker.protocol.errors import ConfigurationError, UnknownObject
 from broker.protocol.exchanges import SMALLEST_BUFFER, USUAL_BUFFER
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId
+from broker.protocol.identity import Claim, Place
 from broker.protocol.query import parse_where
 from broker.transports import AmqpSettings, AmqpTransport
 from broker.transports.contract import Transport
@@ -204,6 +206,25 @@ class Agent:
             if action is None:
                 return self._spool.put(db, _SOURCE, element)
             return self._spool.send(db, action, element)
+
+    def locate(self, claims: Sequence[Claim]) -> dict[str, Place | None]:
+        """Say whose records learners are, and let the zone be asked for those of whom it has not said it.
+
+        Args:
+            claims: The learners, each by the RefId that its system would give it.
+
+        Returns:
+            What the zone has said, by that RefId; None while it has not. It is asked while the agent runs: call again
+            then. Publish nothing of a learner before it is found or new, and then under the RefId that is told.
+        """
+        learners = Learners(self._store, self._spool)
+        with self._store.transaction() as db:
+            learners.ask(db, claims)
+        states = {claim.key: learners.state(claim.key) for claim in claims}
+        return {
+            key: Place(key, state.outcome, state.ref_id if state.is_known else None) if state.outcome else None
+            for key, state in states.items()
+        }
 
     def run(self, *, once: bool = False, limits: Limits = DEFAULT_LIMITS, progress: Progress = _silent) -> None:
         """Run until SIGTERM or SIGINT; *once*: read all, publish all, receive what is there, and return.

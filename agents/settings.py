@@ -57,10 +57,24 @@ class SourceSettings(BaseModel):
         default=0.10, description="Largest part of what was published that one file may delete."
     )
 
+    locate: bool = Field(
+        default=False,
+        description="Before anything of a learner is published, ask the zone whose record it is.",
+    )
+    locate_only: bool = Field(
+        default=False,
+        description="As locate, of a source that makes no learners: who is not known in the zone is left out.",
+    )
+
     @property
     def options(self) -> Mapping[str, Any]:
         """What is left for the connector."""
         return self.model_extra or {}
+
+    @property
+    def locates(self) -> bool:
+        """Whether the zone is asked whose record each learner is."""
+        return self.locate or self.locate_only
 
 
 class TargetSettings(BaseModel):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from agents.files import FileLedger
 from agents.inbox import Inbox, KeptObjects
+from agents.learners import Learners
 from agents.spool import Spool
 from agents.store import Store
 from broker.protocol.envelope import NAMESPACE
@@ -20,6 +21,13 @@ from schemas import SchemaSet
 
 _NS = f"{{{NAMESPACE}}}"
 _NAME = "PersonalInformation/Name/"
+_OUTCOMES = {
+    "asked": "the zone has not answered yet: nothing of them is published",
+    "found": "other systems have them: they are published under the zone's RefId",
+    "new": "no other system has them: they are published under this agent's RefId",
+    "waiting": "somebody at the zone must decide: nothing of them is published",
+    "none": "the zone does not know them, and this agent makes none: it is asked again",
+}
 
 
 def status(store: Store, schema: SchemaSet, problems: int) -> dict[str, Any]:
@@ -36,6 +44,7 @@ def status(store: Store, schema: SchemaSet, problems: int) -> dict[str, Any]:
             "events": file.events,
             "problems": file.problems,
             "note": file.note,
+            "left_out": file.waiting,
             "first_problems": [
                 {"position": p.position, "severity": p.severity, "rule": p.rule, "place": p.place, "message": p.message}
                 for p in ledger.problems(file.source, file.path)[:problems]
@@ -47,6 +56,7 @@ def status(store: Store, schema: SchemaSet, problems: int) -> dict[str, Any]:
     return {
         "waiting": spool.count(),
         "published": spool.published(),
+        "learners": Learners(store, spool).counts(),
         "received": inbox.counts(),
         "messages_sent": spool.messages(),
         "messages_received": inbox.messages(),
@@ -66,13 +76,16 @@ def status_tables(values: dict[str, Any]) -> Iterator[Table]:
     for name in sorted({*values["published"], *values["received"]}):
         counts.add_row(name, str(values["published"].get(name, "")), str(values["received"].get(name, "")))
     yield counts
+    if values["learners"]:
+        learners = [[name, _OUTCOMES[name], count] for name, count in values["learners"].items()]
+        yield _table("Learners, as the zone knows them", ("Outcome", "What it means", "Learners"), learners)
     if values["files"]:
         yield _table(
             "Files",
-            ("Source", "File", "Read at", "Outcome", "Records", "Objects", "Events", "Problems", "Note"),
+            ("Source", "File", "Read at", "Outcome", "Records", "Left out", "Objects", "Events", "Problems", "Note"),
             [
-                [f["source"], f["path"].rpartition("/")[2], f["read_at"][:19], f["outcome"], f["records"], f["objects"],
-                 f["events"], f["problems"], f["note"]]
+                [f["source"], f["path"].rpartition("/")[2], f["read_at"][:19], f["outcome"], f["records"],
+                 f["left_out"], f["objects"], f["events"], f["problems"], f["note"]]
                 for f in values["files"]
             ],
         )  # fmt: skip

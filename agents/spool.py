@@ -1,11 +1,12 @@
 """The agent's way out: what was published of each object, and messages that the zone has not confirmed yet.
 
-Both are written in one transaction, so that a crash at any point loses no event and makes none twice. The packets of
+All are written in one transaction, so that a crash at any point loses no event and makes none twice. The packets of
 an answer are written as they are made, and go out from the moment that the last of them is there.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -17,12 +18,15 @@ from agents.diff import (
     Outcome,
     compare,
     key_element,
+    namespace,
     ordering_key,
     read_parts,
     ref_key,
     whole_digest,
     write_parts,
 )
+from agents.keys import LEARNER
+from agents.published import Published
 from agents.store import Store, now
 from broker.protocol.documents import parse_document
 from broker.protocol.envelope import Ack, Action, build_event, local_name, new_header
@@ -37,6 +41,14 @@ _PAGE: Final = 500
 _PAGE_BYTES: Final = 8 * 1024 * 1024
 _LONGEST_KEY: Final = 128
 """Longer routing keys are hashed: AMQP carries 255 bytes."""
+
+
+class Wanted(Enum):
+    """What of an object may be published."""
+
+    CHANGES = "what has changed"
+    MISSING = "what is not published"
+    NOTHING = "nothing"
 
 
 class Seen(Enum):
@@ -103,10 +115,14 @@ class Spool:
     """Outbox and sync state of one agent.
 
     Methods that take *db* work inside the caller's transaction.
+
+    Attributes:
+        kept: The objects that are published, whole.
     """
 
     def __init__(self, store: Store, agent: AgentId, schema: SchemaSet) -> None:
         self._store, self._agent, self._schema = store, agent, schema
+        self.kept = Published(store, schema)
 
     def start_reading(self, db: sqlite3.Connection) -> None:
         """Forget which objects were seen: another file begins."""
@@ -120,10 +136,14 @@ class Spool:
         """Note that the file holds an object with this digest, and tell whether it did before."""
         key = (object_type, ref_id)
         found = db.execute("SELECT whole FROM temp.seen WHERE object_type = ? AND ref_id = ?", key).fetchone()
-        if found is None:
-            db.execute("INSERT INTO temp.seen VALUES (?, ?, ?)", (*key, whole))
+        if found is None or not found[0]:
+            db.execute("INSERT OR REPLACE INTO temp.seen VALUES (?, ?, ?)", (*key, whole))
             return Seen.FIRST
         return Seen.ALIKE if found[0] == whole else Seen.DIFFERENT
+
+    def pass_over(self, db: sqlite3.Connection, object_type: str, ref_id: str) -> None:
+        """Note that the file holds an object that is not to be published now, so that it has not vanished."""
+        db.execute("INSERT OR IGNORE INTO temp.seen VALUES (?, ?, x'')", (object_type, ref_id))
 
     def put(
         self,
@@ -135,6 +155,7 @@ class Spool:
         routing_key: str | None = None,
         whole: bytes | None = None,
         complete: bool = False,
+        wanted: Wanted = Wanted.CHANGES,
     ) -> MsgId | None:
         """Spool what has changed of a whole object since *source* last had it; return the message's id, or None.
 
@@ -146,15 +167,22 @@ class Spool:
             routing_key: RefId of the learner that it is about; found by the schema when left out.
             whole: Its digest, where the caller has it.
             complete: The source is the whole picture.
+            wanted: What of it may be published. Whatever it is, an object that is published and not kept is kept.
         """
         object_type = local_name(element)
         whole = whole or self.digest(element)
         ref_id = ref_id or ref_key(element, self._schema)
         row = db.execute(
-            "SELECT whole, parts, resend FROM sync WHERE object_type = ? AND ref_id = ? AND source = ?",
+            "SELECT whole, parts, resend, id FROM sync LEFT JOIN published USING (object_type, ref_id) "
+            "WHERE object_type = ? AND ref_id = ? AND source = ?",
             (object_type, ref_id, source),
         ).fetchone()
         if row is not None and row[0] == whole:
+            if row[3] is None:
+                key = routing_key or ordering_key(element, self._schema)
+                self.kept.put(db, object_type, ref_id, key, _serialised(element))
+            return None
+        if wanted is Wanted.NOTHING or (wanted is Wanted.MISSING and row is not None):
             return None
         outcome = compare(
             element,
@@ -169,26 +197,39 @@ class Spool:
             return None
         key = routing_key or ordering_key(element, self._schema)
         self._remember(db, source, object_type, ref_id, key, outcome)
+        if row is not None and row[3] is None:
+            self.kept.put(db, object_type, ref_id, key, _serialised(element))
         if outcome.action is None:
             return None
         action = outcome.action
         if action is Action.ADD and self._others_have(db, source, object_type, ref_id):
             action = Action.CHANGE
-        return self.spool(db, action, outcome.element, ref_id, key)
+        xml = _serialised(outcome.element)
+        if action is Action.ADD:
+            self.kept.put(db, object_type, ref_id, key, xml)
+        else:
+            self.kept.apply(db, action, outcome.element, ref_id, key)
+        return self._put_event(db, action, object_type, xml, ref_id, key)
 
     def send(self, db: sqlite3.Connection, action: Action, element: etree._Element) -> MsgId:
         """Spool an event as the caller has it, without comparing."""
-        return self.spool(db, action, element, ref_key(element, self._schema), ordering_key(element, self._schema))
+        ref_id, key = ref_key(element, self._schema), ordering_key(element, self._schema)
+        self.kept.apply(db, action, element, ref_id, key)
+        return self.spool(db, action, element, ref_id, key)
 
     def spool(
         self, db: sqlite3.Connection, action: Action, element: etree._Element, ref_id: str, routing_key: str
     ) -> MsgId:
-        """Put one event, as it is, into the outbox and return its message id."""
+        """Put one event, as it is, into the outbox and return its message id; of what is published nothing changes."""
+        return self._put_event(db, action, local_name(element), _serialised(element), ref_id, routing_key)
+
+    def _put_event(
+        self, db: sqlite3.Connection, action: Action, object_type: str, xml: bytes, ref_id: str, routing_key: str
+    ) -> MsgId:
         if not (routing_key.isascii() and len(routing_key) <= _LONGEST_KEY):
             routing_key = self._store.keys.digest(routing_key.encode()).hex()
-        object_type = local_name(element)
         header = new_header(self._agent)
-        body = build_event(header, ((object_type, action, etree.tostring(element, encoding="utf-8", with_tail=False)),))
+        body = build_event(header, ((object_type, action, xml),))
         db.execute(
             "INSERT INTO outbox (msg_id, object_type, action, ref_id, routing_key, body) VALUES (?, ?, ?, ?, ?, ?)",
             (header.msg_id, object_type, action, ref_id, routing_key, body),
@@ -215,7 +256,52 @@ class Spool:
         )
         if self._others_have(db, source, gone.object_type, gone.ref_id):
             return None
+        self.kept.remove(db, gone.object_type, gone.ref_id)
         return self.spool(db, Action.DELETE, parse_document(gone.key_xml), gone.ref_id, gone.routing_key)
+
+    def withdraw(self, db: sqlite3.Connection, learners: frozenset[str], to: Mapping[str, str]) -> int:
+        """Spool Deletes of all objects of these learners, and forget that they were published, whatever the source.
+
+        Those of each learner that refer to it go first, its LearnerPersonal last. What is only kept in order with the
+        learner's, a contact person for example, stays published.
+
+        Args:
+            db: The caller's transaction.
+            learners: RefIds under which they were published.
+            to: The RefIds that they have from now on, by those; for what stays.
+
+        Returns:
+            How many Deletes were spooled.
+        """
+        rows = db.execute(
+            "SELECT DISTINCT object_type, ref_id, routing_key, key_xml FROM sync "
+            "WHERE routing_key IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(learners)),),
+        ).fetchall()
+        found: dict[tuple[bool, str, str], Vanished] = {}
+        for row in rows:
+            gone = Vanished(*row)
+            key = (gone.object_type, gone.ref_id)
+            if self._refers_to(gone):
+                found[(gone.object_type == LEARNER, *key)] = gone
+            else:
+                follows = to.get(gone.routing_key, gone.routing_key)
+                db.execute("UPDATE sync SET routing_key = ? WHERE object_type = ? AND ref_id = ?", (follows, *key))
+                db.execute("UPDATE published SET learner = ? WHERE object_type = ? AND ref_id = ?", (follows, *key))
+        for _, gone in sorted(found.items()):
+            db.execute("DELETE FROM sync WHERE object_type = ? AND ref_id = ?", (gone.object_type, gone.ref_id))
+            self.kept.remove(db, gone.object_type, gone.ref_id)
+            self.spool(db, Action.DELETE, parse_document(gone.key_xml), gone.ref_id, gone.routing_key)
+        return len(found)
+
+    def _refers_to(self, gone: Vanished) -> bool:
+        """Tell whether an object itself names the learner by whose RefId it is kept in order."""
+        path = self._schema.learner_ref(gone.object_type) or self._schema.note(gone.object_type).person
+        if not path:
+            return False
+        element = parse_document(gone.key_xml)
+        found = element.get(path[1:]) if path.startswith("@") else element.findtext(namespace(element) + path)
+        return (found or "").strip() == gone.routing_key
 
     def ask(
         self,
@@ -386,4 +472,8 @@ class Spool:
         return found is not None
 
 
-__all__ = ["PACKET", "REQUEST", "Asked", "Refused", "Seen", "Spool", "Spooled", "Vanished"]
+def _serialised(element: etree._Element) -> bytes:
+    return etree.tostring(element, encoding="utf-8", with_tail=False)
+
+
+__all__ = ["PACKET", "REQUEST", "Asked", "Refused", "Seen", "Spool", "Spooled", "Vanished", "Wanted"]

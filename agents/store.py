@@ -1,6 +1,6 @@
 """The agent's SQLite database: one file, one writer, durable transactions; what the tables mean is for their users.
 
-Folder mode 700, files 600: the spool and the inbox hold personal data.
+Folder mode 700, files 600: the spool, the inbox and what was published are personal data.
 """
 
 import fcntl
@@ -15,11 +15,12 @@ from typing import Any, Final, Self
 
 from agents.keys import Keys, load_keys
 from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.identifiers import RefId
 
 DATABASE: Final = "agent.db"
 LOCK: Final = "agent.lock"
 _BUSY_SECONDS: Final = 30.0
-_VERSION: Final = 2
+_VERSION: Final = 3
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -73,7 +74,24 @@ CREATE TABLE packets (
     body BLOB NOT NULL);
 CREATE UNIQUE INDEX packets_number ON packets (request_id, number);
 """
+_LEARNERS: Final = """
+-- objects as they were last published, whole, compressed; learner is empty where the object is none's, or the learner
+CREATE TABLE published (
+    id INTEGER PRIMARY KEY, object_type TEXT NOT NULL, ref_id TEXT NOT NULL, learner TEXT NOT NULL, xml BLOB NOT NULL);
+CREATE UNIQUE INDEX published_object ON published (object_type, ref_id);
+CREATE INDEX published_learner ON published (learner, object_type) WHERE learner <> '';
+
+-- whose record each learner is, by the RefId that this agent has made; claim is what the zone is asked with
+CREATE TABLE learners (
+    key TEXT PRIMARY KEY, outcome TEXT NOT NULL, ref_id TEXT NOT NULL, facts BLOB NOT NULL, claim TEXT NOT NULL,
+    ask INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX learners_ask ON learners (ask) WHERE ask = 1;
+ALTER TABLE files ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN again INTEGER NOT NULL DEFAULT 0
+"""
 _FROM_1: Final = "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'SIF_Event'"
+_FILL: Final = "UPDATE files SET again = 2"
+"""What was published before there was a table of whole objects is put there when its file is read again."""
 _SEEN: Final = """
 CREATE TEMP TABLE seen (object_type TEXT, ref_id TEXT, whole BLOB, PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID
 """
@@ -84,7 +102,11 @@ class AlreadyRunning(ZoneError):
 
 
 class Store:
-    """The database and the key of one agent; safe to use from several threads."""
+    """The database and the key of one agent; safe to use from several threads.
+
+    Attributes:
+        has_learners: The zone was asked, or has told, whose record some learner is.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open, and make where missing, the state of an agent.
@@ -108,6 +130,8 @@ class Store:
         self._db.execute("PRAGMA temp_store = FILE")
         self._db.execute(_SEEN)
         self._prepare(had_key)
+        self.has_learners = bool(self.query("SELECT 1 FROM learners LIMIT 1"))
+        self.keys.located = self._located
 
     def hold(self) -> None:
         """Make this process the only one that runs the agent, until it closes the store or ends.
@@ -181,6 +205,11 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _located(self, own: RefId) -> RefId:
+        # Not cached: an answer that comes while a file is read is to be seen at once.
+        rows = self.query("SELECT ref_id FROM learners WHERE key = ?", (own,)) if self.has_learners else ()
+        return RefId(rows[0][0]) if rows and rows[0][0] else own
+
     def _prepare(self, had_key: bool) -> None:
         with self.transaction() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -208,9 +237,10 @@ def now() -> str:
 
 def _make_tables(db: sqlite3.Connection, version: int) -> None:
     """Bring a database of an earlier *version*, 0 for an empty one, up to this one."""
-    statements = _TABLES.split(";\n") if version == 0 else [_FROM_1]
-    for statement in (*statements, *_EXCHANGES.split(";\n")):
-        db.execute(statement)
+    steps = {0: (_TABLES, _EXCHANGES), 1: (_FROM_1, _EXCHANGES)}.get(version, ())
+    for step in (*steps, _LEARNERS, _FILL):
+        for statement in step.split(";\n"):
+            db.execute(statement)
 
 
 def _make_folder(folder: Path) -> None:

@@ -38,7 +38,19 @@ class Scope(StrEnum):
     ENROLLED = "enrolled"
     LOOKED_AFTER = "looked-after"
     RESIDENT = "resident"
+    TRANSFERRING = "transferring"
+    """Learners on their way to one of the recipient's schools; of a recipient without schools, to one that no agent
+    speaks for."""
     ALL = "all"
+
+
+class Leaving(StrEnum):
+    """How a recipient hears that a learner has left the scope."""
+
+    DELETE = "delete"
+    """What it holds of the learner is deleted."""
+    NOTICE = "notice"
+    """It gets the event that ended the scope, if it was one, and keeps what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Agreement:
         starts: First day on which it shares anything; ``expires`` the last.
         shares: Paths by object name, see DESIGN of views: an element named is shared whole.
         shielded: Whether it also covers learners under a shield.
+        leaving: How recipients hear that a learner has left the scope.
         digest: First 8 hexadecimal digits of the SHA-256 of its file: which wording of it was in force.
     """
 
@@ -65,6 +78,7 @@ class Agreement:
     shares: Mapping[str, tuple[str, ...]]
     shielded: bool = False
     digest: str = ""
+    leaving: Leaving = Leaving.DELETE
 
     def is_live(self, today: date) -> bool:
         """Tell whether it shares anything on *today*; both its first and its last day count."""
@@ -106,6 +120,7 @@ class _AgreementFile(BaseModel):
     expires: date
     learners: Scope
     shielded: bool = False
+    leaving: Leaving = Leaving.DELETE
     objects: Annotated[dict[str, _ObjectShare], Field(min_length=1)]
 
 
@@ -140,6 +155,7 @@ def parse_agreement(text: bytes, name: str) -> Agreement:
         {object_type: part.share for object_type, part in content.objects.items()},
         content.shielded,
         hashlib.sha256(text).hexdigest()[:8],
+        content.leaving,
     )
 
 

@@ -98,7 +98,7 @@ def _piece(
 ) -> tuple[View, bytes] | Reason:
     if not names_whom_it_is_about(event):
         return Reason.NOT_IN_SCOPE
-    standings = standings_of(event, observe_object(sender, event, index), router, index)
+    standings = standings_of(event, observe_object(sender, event, router, index), router, index)
     view = router.share(sender, requester, event.object_type, standings)
     if isinstance(view, Reason):
         return view

@@ -5,22 +5,27 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from broker.learners import Enrolment, Learner, Observed
+from broker.holdings import Fetch, Holder, Holding, ObjectKey
+from broker.learners import CarePeriod, Enrolment, Learner, Observed
 from broker.letters import Key
 from broker.protocol.identifiers import AgentId
 from broker.quality import Judged
 from broker.requests import Pending
 from broker.storage import (
     Batch,
+    CareRow,
     ContactLink,
     EnrolmentRow,
     EstablishmentRow,
+    FetchRow,
     FlawRow,
     Held,
+    HoldingRow,
     JudgedRow,
     LearnerRow,
     LedgerRow,
 )
+from broker.transfer_cases import TransferCase
 from broker.transports.contract import Outgoing
 
 _MAX_FLAWS: Final = 100
@@ -49,11 +54,17 @@ class Work:
     forgotten: dict[str, None] = field(default_factory=dict)
     judged: list[JudgedRow] = field(default_factory=list)
     requests: dict[str, Pending] = field(default_factory=dict)
+    transfers: dict[str, TransferCase] = field(default_factory=dict)
+    adopted: dict[str, None] = field(default_factory=dict)
+    reviewed: dict[str, float] = field(default_factory=dict)
+    reviews: dict[str, float] = field(default_factory=dict)
 
     def note(self, observed: Observed) -> None:
         """Keep what an event told, so that of several the last holds."""
         if observed.learner is not None:
             self.learners[observed.learner.ref_id] = learner_row(observed.learner)
+            if observed.learner.adopted:
+                self.adopted[observed.learner.ref_id] = None
         if observed.forgotten is not None:
             self.learners.pop(observed.forgotten, None)
             self.forgotten[observed.forgotten] = None
@@ -76,6 +87,12 @@ class Work:
         self.learners |= later.learners
         self.links |= later.links
         self.requests |= later.requests
+        self.transfers |= later.transfers
+        self.adopted |= later.adopted
+        self.reviewed |= later.reviewed
+        for ref in later.reviewed:
+            self.reviews.pop(ref, None)
+        self.reviews |= later.reviews
 
 
 def batch_of(works: Sequence[Work], today: date) -> Batch:
@@ -94,6 +111,10 @@ def batch_of(works: Sequence[Work], today: date) -> Batch:
         whole.judged,
         today,
         list(whole.requests.values()),
+        list(whole.transfers.values()),
+        list(whole.adopted),
+        whole.reviewed,
+        whole.reviews,
     )
 
 
@@ -132,6 +153,34 @@ def learner_of(row: LearnerRow) -> Learner:
         {stay.ref_id: Enrolment(stay.school, _day(stay.entry), _day(stay.exit), stay.main) for stay in row.enrolments},
         {object_type: AgentId(agent) for object_type, agent in row.sources},
         row.local_id,
+        {
+            period.ref_id: CarePeriod(
+                _day(period.start), _day(period.end), period.authority, period.status, period.current
+            )
+            for period in row.care
+        },
+        row.adopted,
+        frozenset(row.destinations),
+        {
+            ObjectKey(held.object_type, held.ref): Holding(
+                tuple(AgentId(source) for source in held.sources),
+                frozenset(Holder(AgentId(agent), view) for agent, view in held.holders),
+            )
+            for held in row.holdings
+        },
+        tuple(
+            Fetch(
+                fetch.object_type,
+                AgentId(fetch.source),
+                frozenset(AgentId(agent) for agent in fetch.recipients),
+                fetch.request_id,
+                fetch.dirty,
+                fetch.attempts,
+                fetch.due_at,
+                frozenset(fetch.seen),
+            )
+            for fetch in row.fetches
+        ),
     )
 
 
@@ -148,15 +197,42 @@ def learner_row(learner: Learner) -> LearnerRow:
             EnrolmentRow(
                 ref,
                 stay.school,
-                stay.entry.isoformat() if stay.entry else "",
-                stay.exit.isoformat() if stay.exit else "",
+                _text(stay.entry),
+                _text(stay.exit),
                 stay.main,
             )
             for ref, stay in sorted(learner.enrolments.items())
         ),
         tuple(sorted(learner.sources.items())),
         learner.local_id,
+        learner.adopted,
+        tuple(
+            CareRow(ref, _text(care.start), _text(care.end), care.authority, care.status, care.current)
+            for ref, care in sorted(learner.care.items())
+        ),
+        tuple(sorted(learner.destinations)),
+        tuple(
+            HoldingRow(*key, held.sources, tuple((holder.agent, holder.view) for holder in sorted(held.holders)))
+            for key, held in sorted(learner.holdings.items())
+        ),
+        tuple(
+            FetchRow(
+                fetch.object_type,
+                fetch.source,
+                tuple(sorted(fetch.recipients)),
+                fetch.request_id,
+                fetch.dirty,
+                fetch.attempts,
+                fetch.due_at,
+                tuple(sorted(fetch.seen)),
+            )
+            for fetch in learner.fetches
+        ),
     )
+
+
+def _text(day: date | None) -> str:
+    return day.isoformat() if day else ""
 
 
 def _day(text: str) -> date | None:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from broker.commands.common import ZoneFolder, console, errors, opened_store
 from broker.commands.gateway import app as gateway_app
+from broker.commands.match import app as match_app
 from broker.commands.quality import quality
 from broker.commands.quarantine import app as quarantine_app
 from broker.commands.reports import (
@@ -27,6 +28,7 @@ from broker.commands.reports import (
 from broker.commands.request import request, requests
 from broker.commands.schema import app as schema_app
 from broker.commands.tls import app as tls_app
+from broker.commands.transfers import app as transfers_app
 from broker.commands.zone import app as zone_app
 from broker.commands.zone import doctor
 from broker.logs import configure_logging
@@ -46,6 +48,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(transfers_app, name="transfers")
+app.add_typer(match_app, name="match")
 app.add_typer(schema_app, name="schema")
 app.add_typer(zone_app, name="zone")
 app.add_typer(gateway_app, name="gateway")

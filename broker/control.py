@@ -16,8 +16,16 @@ from lxml import etree
 
 import schemas
 from broker.protocol.envelope import NAMESPACE, Ack, Message, local_name, parse_message
-from broker.protocol.errors import MessageTypeNotSupported, NotRegistered, NotValid, WrongSource, ZoneError
+from broker.protocol.errors import (
+    MayNotPublish,
+    MessageTypeNotSupported,
+    NotRegistered,
+    NotValid,
+    WrongSource,
+    ZoneError,
+)
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId
+from broker.protocol.identity import IDENTITY, LOCATE, Claim, control_name, parse_locate
 from broker.protocol.versions import covers
 from broker.registry import (
     NO_PROVISION,
@@ -144,6 +152,7 @@ class Answer:
         cancelled: Requests of the agent to cancel, and whether it wants to be told.
         woken: Whether a block of events ends: the agent registered, or has said SIF_Wakeup.
         left: Whether the agent took its leave, so that its queue and its requests are given up.
+        claims: Learners of which it asks whose record they are; the answer belongs into the acknowledgement's data.
     """
 
     ack: Ack
@@ -153,6 +162,7 @@ class Answer:
     notify: bool = True
     woken: bool = False
     left: bool = False
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +208,8 @@ def answer_message(message: Message, login: AgentId, registry: Registry, desk: D
             raise MessageTypeNotSupported(f"the zone answers {', '.join(_HANDLERS)} here, not this message")
         if message.kind != "SIF_Register" and not registry.is_registered(login):
             raise NotRegistered(f"agent {login} is not registered: send SIF_Register first")
-        _check_form(message)
+        if not control_name(message):  # Locate is our own, and read by rules of its own
+            _check_form(message)
         if login not in registry.agents:
             raise MayNotRegister(f"agent {login} is not set up in this zone: ask the zone administrator to add it")
         found = handler(message, registry.agents[login], registry, desk)
@@ -288,6 +299,7 @@ def _register(message: Message, agent: AgentRecord, _registry: Registry, desk: D
     return Answer(_done(message, build_acl(agent)), "", (Registered(registration),), woken=True)
 
 
+_PUBLISHING: Final = (Role.PUBLISH_ADD, Role.PUBLISH_CHANGE, Role.PUBLISH_DELETE)
 _APPLICATION: Final = ("SIF_Vendor", "SIF_Product", "SIF_Version")
 
 
@@ -471,10 +483,30 @@ def _system_control(message: Message, agent: AgentRecord, registry: Registry, de
             ids = tuple(MsgId((item.text or "").strip()) for item in message.payload.iter(_NS + "SIF_RequestMsgId"))
             wish = message.payload.find(f".//{_NS}SIF_NotificationType")
             return Answer(_done(message), "", cancelled=ids, notify=wish is None or wish.text != "None")
+        case name if name == _LOCATE:
+            return _locate(message, agent, desk)
         case "SIF_GetMessage":
             raise MessageTypeNotSupported("over AMQP, read your queue: SIF_GetMessage is for agents at the gateway")
         case _:
             raise MessageTypeNotSupported("the zone knows no such command of SIF_SystemControl")
+
+
+_LOCATE: Final = f"{{{IDENTITY}}}{LOCATE}"
+
+
+def _locate(message: Message, agent: AgentRecord, desk: Desk) -> Answer:
+    """Take a question about whose record learners are, of an agent that may publish about learners."""
+    if desk.over_http:
+        raise MessageTypeNotSupported(f"{LOCATE} is for agents that speak AMQP: send a SIF_Request for Identity")
+    about = {topic.object_type for role in _PUBLISHING for topic in agent.rights.get(role, ())}
+    known = schemas.load().objects
+    if not any(name in known and schemas.load().learner_ref(name) is not None for name in about):
+        raise MayNotDo(
+            MayNotPublish.code,
+            f"agent {agent.id} may publish nothing about learners, so that it needs nobody's RefId: ask the zone "
+            "administrator for a right in zone.toml",
+        )
+    return Answer(_done(message), "", claims=parse_locate(message))
 
 
 _Handler = Callable[[Message, AgentRecord, Registry, Desk], Answer]

@@ -1,11 +1,12 @@
 """Carries out what agents that speak AMQP say to the zone itself; what is answered is control.py's to decide."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from broker import control
+from broker import control, identity_desk
 from broker.exchanges import closing
 from broker.protocol.envelope import VERSION, Ack, build_ack, new_header
 from broker.protocol.identifiers import AgentId, is_guid
@@ -39,6 +40,9 @@ def take_control(incoming: Incoming, zone: Zone, store: Store, publish: Callable
         answer = control.settle(
             store, lambda live: control.answer(incoming.body, login, zone.registry.with_live(live), desk)
         )
+        if answer.claims:
+            data = identity_desk.answer(store, login, answer.claims, now)
+            answer = replace(answer, ack=replace(answer.ack, data=data))
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001  # one message must never stop the zone

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from broker import identity_desk
 from broker.answers import own_msg_id, pass_error, pass_rows, share_packet, zone_answer, zone_error
 from broker.batches import Work, judged_row
 from broker.learners import LearnerIndex
@@ -19,6 +20,7 @@ from broker.pipeline import untouched
 from broker.protocol.envelope import build_message, new_header
 from broker.protocol.errors import NotRegistered, ZoneError
 from broker.protocol.identifiers import AgentId, MsgId
+from broker.protocol.query import Query, QueryNotSupported
 from broker.protocol.topology import BROKER_LOGIN, DELIVERY, INTAKE, intake_key, requests_key
 from broker.registry import Mode
 from broker.requests import (
@@ -105,7 +107,10 @@ class Exchanges:
         if letter.refused is not None:  # the gateway has told its sender so: what is said, holds
             return Refusal(*letter.refused, "the gateway refused this request and said why: its sender must ask anew")
         if isinstance(decided, ForZone):
-            self._answer(letter, decided.pending, router, zone, work)
+            try:
+                self._answer(letter, question, decided.pending, router, zone, work)
+            except QueryNotSupported as error:
+                return refusal(error)
             return None
         pending = decided.pending
         body = untouched(question.message, letter.incoming.body)
@@ -113,7 +118,7 @@ class Exchanges:
             return Refusal(1, 3, "a request must hold no comments or processing instructions: leave them out")
         key = delivery_key(pending.responder, router, requests=True)
         self._deliver(letter, work, key, pending.responder, body, "SIF_Request")
-        self._keep(pending, work)
+        self.keep(pending, work)
         return None
 
     def tell_refused(
@@ -158,30 +163,72 @@ class Exchanges:
                 log.info("objects_left_out", request=after.msg_id, packet=reply.packet, counts=counts)
         key = after.reply_to or delivery_key(after.requester, router, requests=True)
         self._deliver(letter, work, key, after.requester, body, "SIF_Response", views)
-        self._keep(after, work)
+        self.keep(after, work)
         return None
 
-    def close(self, incoming: Incoming, router: Router, zone: Zone, work: Work) -> None:
-        """End a request because the zone says so; one that has ended stays as it is."""
+    def close(self, incoming: Incoming, router: Router, zone: Zone, work: Work) -> Pending | None:
+        """End a request because the zone says so, and return it; one that has ended stays as it is."""
         pending = self._known.get(incoming.message_id)
         by = str(incoming.headers.get("by", ""))
         if pending is None or not pending.is_open or (by and by != pending.requester):
-            return
+            return None
         error = int(incoming.headers.get("category", 8)), int(incoming.headers.get("code", 17))
         if error == TimedOut.pair() and pending.due_at > self._now():
-            return  # a packet came meanwhile
+            return None  # a packet came meanwhile
         text = _EXPLAINED.get(error[1], "the request was ended by the zone")
-        self._end(pending, error, text, router, zone, work, notify=bool(incoming.headers.get("notify", True)))
+        notify = bool(incoming.headers.get("notify", True)) and not pending.about
+        self._end(pending, error, text, router, zone, work, notify=notify)
         if error == Cancelled.pair():
             self._tell_responder(pending, router, zone, work)
+        return pending
 
-    def _answer(self, letter: Letter, pending: Pending, router: Router, zone: Zone, work: Work) -> None:
+    # the zone's own requests, whose answers are for broker.scopes
+
+    def own_request(self, reply: Reply) -> Pending | None:
+        """Return the request of the zone's own that *reply* answers; None when it answers an agent's, or none."""
+        pending = self._known.get(reply.request_id)
+        return pending if pending is not None and pending.about else None
+
+    def is_open(self, request_id: str) -> bool:
+        """Tell whether packets are awaited."""
+        pending = self._known.get(request_id)
+        return pending is not None and pending.is_open
+
+    def learners_of(self, letters: Sequence[Letter], own: Sequence[Incoming]) -> list[str]:
+        """Return the learners about whom the zone has asked what *letters* answer, or what is to end."""
+        ids = [letter.content.request_id for letter in letters if isinstance(letter.content, Reply)]
+        ids += [MsgId(incoming.message_id) for incoming in own]
+        known = (self._known.get(msg_id) for msg_id in ids)
+        return [pending.about for pending in known if pending is not None and pending.about]
+
+    def note_answer(
+        self, letter: Letter, reply: Reply, pending: Pending, router: Router, zone: Zone, work: Work
+    ) -> Refusal | None:
+        """Note a packet that answers a request of the zone's own; return why it is refused."""
+        try:
+            if not router.registry.is_registered(reply.sender):
+                raise NotRegistered(f"agent {reply.sender} is not registered: send SIF_Register first")
+            timeout = zone.settings.requests.timeout
+            after = decide_response(reply, pending, router.registry, self._now(), timeout).pending
+        except ZoneError as error:
+            if pending.is_open and pending.responder == reply.sender and ends_request(error):
+                self._end(pending, (error.category, error.code), "", router, zone, work, notify=False)
+            return refusal(error)
+        work.ledger.append(letter.row(self._now(), "accepted", considered=0))
+        self.keep(after, work)
+        return None
+
+    def _answer(
+        self, letter: Letter, question: Question, pending: Pending, router: Router, zone: Zone, work: Work
+    ) -> None:
         if pending.object_type == "SIF_ZoneStatus":
             content = build_zone_status(identity_of(zone), router.registry)
+        elif pending.object_type == identity_desk.IDENTITY and isinstance(question.query, Query):
+            content = identity_desk.answer_query(self._store, question.sender, question.query)
         else:
             content = build_acl(router.registry.agents[pending.requester])
         body = zone_answer(AgentId(zone.id), pending, content)
-        after = replace(pending, state=RequestState.DONE, next_packet=2, shared=1)
+        after = replace(pending, state=RequestState.DONE, next_packet=2, shared=int(bool(content)))
         if len(body) > pending.max_buffer:
             text = f"the answer has {len(body):,} bytes: ask again with a SIF_MaxBufferSize as large"
             body = zone_error(AgentId(zone.id), pending, *BufferTooSmall.pair(), text)
@@ -189,7 +236,7 @@ class Exchanges:
         key = pending.reply_to or delivery_key(pending.requester, router, requests=True)
         own = own_msg_id(pending)
         self._deliver(letter, work, key, pending.requester, body, "SIF_Response", msg_id=own)
-        self._keep(after, work)
+        self.keep(after, work)
 
     def _end(
         self,
@@ -202,7 +249,7 @@ class Exchanges:
         *,
         notify: bool = True,
     ) -> None:
-        self._keep(pending.closed(*error), work)
+        self.keep(pending.closed(*error), work)
         log.info("request_ended", request=pending.msg_id, category=error[0], code=error[1])
         if not notify:
             return
@@ -243,7 +290,8 @@ class Exchanges:
         work.ledger.append(letter.row(self._now(), "accepted", considered=1))
         work.ledger.append(letter.row(self._now(), "delivered", seq=1, audience=(agent,), view=view, sha256=digest))
 
-    def _keep(self, pending: Pending, work: Work) -> None:
+    def keep(self, pending: Pending, work: Work) -> None:
+        """Take *pending* for how a request now stands."""
         self._known[pending.msg_id] = work.requests[pending.msg_id] = pending
 
 

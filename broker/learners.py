@@ -13,7 +13,8 @@ from typing import Final
 from lxml import etree
 
 from broker.agreements import Scope
-from broker.protocol.envelope import NAMESPACE, Action, EventObject
+from broker.holdings import NO_HOLDINGS, Fetch, Holdings
+from broker.protocol.envelope import LOOKED_AFTER, NAMESPACE, Action, EventObject
 from broker.protocol.identifiers import AgentId, Establishment
 from broker.registry import AgentRecord
 
@@ -24,6 +25,12 @@ _ESTABLISHMENT_LENGTH: Final = 7
 _LOCAL_ID: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9._:/-]{1,64}")
 """What passes for an id: without a digit, or with a blank, it may be somebody's name."""
 _MAIN: Final = frozenset({"C", "M"})
+_LOOKED_AFTER: Final = "LA"
+_OWN: Final = f"{{{LOOKED_AFTER}}}"
+ADOPTED: Final = "A"
+_SHIELDS: Final = frozenset({"P", ADOPTED})
+UNSERVED: Final = ""
+"""Stands among a learner's destinations for a school that no agent speaks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,30 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class CarePeriod:
+    """A period of care, as the case system of the responsible authority has it.
+
+    Attributes:
+        start: First day; None when not known. ``end`` likewise the last day.
+        authority: LA number of whoever is responsible; empty when not known.
+        status: LearnerLookedAfter/CareStatus: LA looked after, SB short breaks alone, PL, CE.
+        current: LearnerLookedAfter/Current is Yes.
+    """
+
+    start: date | None
+    end: date | None
+    authority: str
+    status: str
+    current: bool
+
+    def is_looked_after(self, today: date) -> bool:
+        """Tell whether the learner is looked after in it on *today*; its first and its last day count."""
+        if self.status != _LOOKED_AFTER or not self.current:
+            return False
+        return (self.start is None or self.start <= today) and (self.end is None or self.end >= today)
+
+
+@dataclass(frozen=True, slots=True)
 class Learner:
     """Facts about one learner that decide who may know of them.
 
@@ -53,6 +84,12 @@ class Learner:
         home_authority: LA number of the authority where the learner lives; empty when not known.
         sources: Which agent last published each kind of object about the learner.
         local_id: The learner's id in the system that published the LearnerPersonal; empty when not known, or no id.
+        care: Periods of care by the RefId of the LearnerLookedAfter. Where there are any, what LearnerPersonal says
+            of care does not count.
+        adopted: The learner was adopted: nothing may ever tie another record to this one.
+        destinations: Numbers of the schools to which the record is under way, see Scope.TRANSFERRING.
+        holdings: The learner's objects: who publishes each, and who holds it.
+        fetches: What is asked for, on behalf of those who are to have the learner's record and lack it.
     """
 
     ref_id: str
@@ -64,6 +101,16 @@ class Learner:
     enrolments: Mapping[str, Enrolment] = field(default_factory=dict)
     sources: Mapping[str, AgentId] = field(default_factory=dict)
     local_id: str = ""
+    care: Mapping[str, CarePeriod] = field(default_factory=dict)
+    adopted: bool = False
+    destinations: frozenset[str] = frozenset()
+    holdings: Holdings = field(default_factory=lambda: NO_HOLDINGS)
+    fetches: tuple[Fetch, ...] = ()
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether nothing is known any more that would have to be remembered."""
+        return not (self.shielded or self.care or self.holdings or self.fetches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +121,7 @@ class Standing:
     care_authority: str
     home_authority: str
     shielded: bool
+    destinations: frozenset[str] = frozenset()
 
     def is_in(self, scope: Scope, recipient: AgentRecord) -> bool:
         """Tell whether a learner of this standing is in *scope* for *recipient*."""
@@ -86,6 +134,9 @@ class Standing:
                 return self.care_authority != "" and self.care_authority == recipient.authority
             case Scope.RESIDENT:
                 return self.home_authority != "" and self.home_authority == recipient.authority
+            case Scope.TRANSFERRING:
+                served = recipient.establishments or {UNSERVED}
+                return not self.destinations.isdisjoint(served)
 
 
 NOBODY: Final = Standing(frozenset(), "", "", shielded=False)
@@ -166,10 +217,23 @@ def standing(learner: Learner, schools: Mapping[str, str], today: date) -> Stand
             for enrolment in learner.enrolments.values()
             if enrolment.exit is None or enrolment.exit >= today
         ),
-        learner.care_authority if learner.in_care else "",
+        _responsible(learner, today),
         learner.home_authority,
         learner.shielded,
+        learner.destinations,
     )
+
+
+def _responsible(learner: Learner, today: date) -> str:
+    """Return the authority that looks after *learner* on *today*; empty for none.
+
+    Source:
+        Our own rule: the case system's word counts before a school's flag; short breaks alone are not care.
+    """
+    if not learner.care:
+        return learner.care_authority if learner.in_care else ""
+    periods = [period for period in learner.care.values() if period.is_looked_after(today)]
+    return max(periods, key=lambda period: period.start or date.min).authority if periods else ""
 
 
 def observe(
@@ -178,11 +242,13 @@ def observe(
     learner: Learner | None,
     schools: Mapping[str, str],
     upn_key: bytes | None = None,
+    authority: str = "",
 ) -> Observed:
     """Return what *event* tells the index.
 
     Args:
         source: Who published it.
+        authority: LA number that the source acts for; empty for none.
         learner: The learner it is about, as known before; None when not known or it is about no learner.
         schools: Establishment number by the RefId of its SchoolInfo.
         upn_key: Keyed hash of the UPN in the event, when there is one.
@@ -194,8 +260,12 @@ def observe(
             return _observe_enrolment(event, source, learner, schools)
         case "LearnerContact":
             return _observe_contact(event)
+        case "LearnerLookedAfter":
+            return _observe_care(event, learner, schools, authority)
         case "SchoolInfo":
             return _observe_school(event)
+        case "LAInfo":
+            return _observe_authority(event)
         case _:
             return Observed()
 
@@ -206,9 +276,21 @@ def _observe_personal(
     element = event.element
     ref_id = _ref(element, "RefId")
     if event.action is Action.DELETE:
-        if learner is not None and learner.shielded:  # a shield is lifted by people, not by a Delete and an Add
-            return Observed(learner=Learner(ref_id, shielded=True))
-        return Observed(forgotten=ref_id)
+        if learner is None:
+            return Observed(forgotten=ref_id)
+        # a shield is lifted by people, not by a Delete and an Add; what others say of the learner stays
+        left = Learner(
+            ref_id,
+            shielded=learner.shielded,
+            adopted=learner.adopted,
+            enrolments={ref: stay for ref, stay in learner.enrolments.items() if not _is_mirrored(stay)},
+            sources={name: agent for name, agent in learner.sources.items() if name != event.object_type},
+            care=learner.care,
+            destinations=learner.destinations,
+            holdings=learner.holdings,
+            fetches=learner.fetches,
+        )
+        return Observed(forgotten=ref_id) if left.is_nobody else Observed(learner=left)
     known = learner or Learner(ref_id)
     in_care, care_authority = known.in_care, known.care_authority
     parts = {child.tag: child for child in element}  # asked for often enough to gather them once
@@ -229,6 +311,11 @@ def _observe_personal(
         known.enrolments if current is None else _with_current(known, current, schools),
         _with_source(known, event.object_type, source),
         as_local_id(_text_of(parts.get(_NS + "LocalId"), known.local_id)),
+        known.care,
+        known.adopted,
+        known.destinations,
+        known.holdings,
+        known.fetches,
     )
     return Observed(learner=changed) if changed != learner else Observed()
 
@@ -297,6 +384,39 @@ def _observe_contact(event: EventObject) -> Observed:
     return Observed(unlinked=pair) if event.action is Action.DELETE else Observed(linked=pair)
 
 
+def _observe_care(event: EventObject, learner: Learner | None, schools: Mapping[str, str], authority: str) -> Observed:
+    element = event.element
+    ref_id = _ref(element, "RefId")
+    known = learner or Learner(_ref(element, "LearnerPersonalRefId"))
+    care = dict(known.care)
+    if event.action is Action.DELETE:  # a shield stays: see LearnerPersonal
+        care.pop(ref_id, None)
+        return Observed(learner=replace(known, care=care)) if care != known.care else Observed()
+    before = care.get(ref_id, CarePeriod(None, None, "", "", current=False))
+    parts = {child.tag: child for child in element}
+    named = _ref(element, "LAInfoRefId")
+    current = _text_of(parts.get(_OWN + "Current"), "Yes" if before.current else "No")
+    care[ref_id] = CarePeriod(
+        _day_of(parts.get(_OWN + "CareStartDate"), before.start),
+        _day_of(parts.get(_OWN + "CareEndDate"), before.end),
+        schools.get(named) or before.authority or authority,
+        _text_of(parts.get(_OWN + "CareStatus"), before.status),
+        current == "Yes",
+    )
+    shield = parts.get(_OWN + "ShieldCode")
+    code = "" if shield is None else _text_of(shield, "")
+    shielded = known.shielded if not code else code in _SHIELDS or known.adopted
+    changed = replace(known, care=care, shielded=shielded, adopted=known.adopted or code == ADOPTED)
+    return Observed(learner=changed) if changed != learner else Observed()
+
+
+def _observe_authority(event: EventObject) -> Observed:
+    number = _text(event.element, "LAId", "")
+    if event.action is Action.DELETE or not number:
+        return Observed()
+    return Observed(school=(_ref(event.element, "RefId"), Establishment(number)))
+
+
 def _observe_school(event: EventObject) -> Observed:
     authority, number = _text(event.element, "LAId", ""), _text(event.element, "EstablishmentId", "")
     if event.action is Action.DELETE or not authority or not number:
@@ -330,9 +450,13 @@ def _child(element: etree._Element, name: str) -> etree._Element | None:
 
 
 def _date(element: etree._Element, name: str, otherwise: date | None) -> date | None:
-    text = _text(element, name, "\0")
-    if text == "\0":
+    return _day_of(_child(element, name), otherwise)
+
+
+def _day_of(element: etree._Element | None, otherwise: date | None) -> date | None:
+    if element is None:
         return otherwise
+    text = (element.text or "").strip()
     try:
         return date.fromisoformat(text[:10]) if text else None
     except ValueError:  # a year that the schema allows and the calendar has not, such as -0044

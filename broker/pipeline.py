@@ -12,6 +12,8 @@ from typing import Final, cast
 from lxml import etree
 
 import schemas
+from broker.entering import Followed, Removal, follow
+from broker.holdings import TRANSFER
 from broker.learners import NOBODY, LearnerIndex, Observed, observe, standing
 from broker.protocol.documents import MAX_ELEMENTS, MAX_MESSAGE_BYTES, check_elements
 from broker.protocol.envelope import (
@@ -25,7 +27,7 @@ from broker.protocol.envelope import (
     parse_message,
 )
 from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotValid, WrongSource, ZoneError
-from broker.protocol.identifiers import AgentId
+from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.topology import intake_key
 from broker.quality import Judged, KnownFacts, judged
 from broker.registry import Channel
@@ -79,12 +81,14 @@ class Accepted:
     Attributes:
         observed: What each object tells the learner index, in order.
         judged: What was found in each object, for data quality.
+        removals: What is to be ended, with the RefId of the learner, for those whose scope the learner has left.
     """
 
     deliveries: tuple[Outbound, ...]
     withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
     observed: tuple[Observed, ...] = field(default=())
     judged: tuple[Judged, ...] = field(default=())
+    removals: tuple[tuple[str, Removal], ...] = field(default=())
 
 
 Decision = Accepted | Refusal
@@ -272,10 +276,9 @@ def decide(
         refused = validator.refusal(event, one.findings) if one.findings else None
         if refused is not None:
             return replace(refused, judged=found)
-    if len(inbound.objects) == 1:
-        accepted = _decide_one(inbound, inbound.objects[0], found, router, index, upn_key)
-    else:
-        accepted = _decide_several(inbound, found, router, index, upn_key)
+    followed = only is None and DEFAULT_CONTEXT in inbound.message.header.contexts
+    decide_them = _decide_one if len(inbound.objects) == 1 else _decide_several
+    accepted = decide_them(inbound, found, router, index, upn_key, followed)
     if any(len(delivery.body) > MAX_MESSAGE_BYTES for delivery in accepted.deliveries):
         # as it may be longer than what came: some signs are written as references
         return refusal(NotValid("the message would be delivered larger than a message may be: send it in parts"))
@@ -364,33 +367,36 @@ def _restricted(accepted: Accepted, only: AgentId) -> Accepted:
 
 def _decide_one(
     inbound: Inbound,
-    event: EventObject,
     found: tuple[Judged, ...],
     router: Router,
     index: LearnerIndex,
     upn_key: bytes | None,
+    followed: bool,
 ) -> Accepted:
-    observed = observe_object(inbound.sender, event, index, upn_key)
+    event = inbound.objects[0]
     contexts = inbound.message.header.contexts
-    plan = router.plan(inbound.sender, event.object_type, standings_of(event, observed, router, index), contexts)
-    before, after = event_frame(_undirected(inbound.message), event.object_type, event.action)
+    shared = share_event(event, inbound.sender, router, index, upn_key, contexts, followed=followed)
+    whole = inbound.body if not schemas.check_message(message_root(inbound.message)) else b""
+    frames: dict[Action, tuple[bytes, bytes]] = {}
     deliveries: list[Outbound] = []
-    withheld = list(plan.withheld)
-    for view, recipients, piece in _pieces(event, inbound.sender, plan, router, index):
-        if piece is None:
-            withheld.append((Reason.NOTHING_SHARED, recipients))
-        else:
-            whole = (
-                inbound.body
-                and view.is_whole(event.element)
-                and not schemas.check_message(message_root(inbound.message))
-            )
-            deliveries.append(Outbound(recipients, inbound.body if whole else before + piece + after, view.name))
-    return Accepted(tuple(deliveries), tuple(withheld), (observed,), found)
+    for action, view, recipients, piece in shared.pieces:
+        if whole and action is event.action and view.is_whole(event.element):
+            deliveries.append(Outbound(recipients, whole, view.name))
+            continue
+        if action not in frames:
+            frames[action] = event_frame(_undirected(inbound.message), event.object_type, action)
+        before, after = frames[action]
+        deliveries.append(Outbound(recipients, before + piece + after, view.name))
+    return Accepted(tuple(deliveries), shared.withheld, (shared.observed,), found, shared.removals)
 
 
 def _decide_several(
-    inbound: Inbound, found: tuple[Judged, ...], router: Router, index: LearnerIndex, upn_key: bytes | None
+    inbound: Inbound,
+    found: tuple[Judged, ...],
+    router: Router,
+    index: LearnerIndex,
+    upn_key: bytes | None,
+    followed: bool,
 ) -> Accepted:
     """Decide each object, then send each recipient one event with what it may have of them all."""
     index = index.draft()  # each object is decided as after those before it
@@ -398,19 +404,17 @@ def _decide_several(
     views: dict[AgentId, list[str]] = {}
     reasons: dict[AgentId, Reason] = {}
     observations: list[Observed] = []
+    removals: list[tuple[str, Removal]] = []
+    contexts = inbound.message.header.contexts
     for event in inbound.objects:
-        observed = observe_object(inbound.sender, event, index, upn_key)
-        standings = standings_of(event, observed, router, index)
-        plan = router.plan(inbound.sender, event.object_type, standings, inbound.message.header.contexts)
-        index.apply(observed)
-        observations.append(observed)
-        reasons.update((agent, reason) for reason, agents in plan.withheld for agent in agents)
-        for view, recipients, piece in _pieces(event, inbound.sender, plan, router, index):
+        shared = share_event(event, inbound.sender, router, index, upn_key, contexts, followed=followed)
+        index.apply(shared.observed)
+        observations.append(shared.observed)
+        removals += shared.removals
+        reasons.update((agent, reason) for reason, agents in shared.withheld for agent in agents)
+        for action, view, recipients, piece in shared.pieces:
             for agent in recipients:
-                if piece is None:
-                    reasons[agent] = Reason.NOTHING_SHARED
-                    continue
-                shares.setdefault(agent, []).append((event.object_type, event.action, piece))
+                shares.setdefault(agent, []).append((event.object_type, action, piece))
                 views.setdefault(agent, []).append(view.name)
     together: dict[tuple[str, tuple[tuple[str, Action, bytes], ...]], list[AgentId]] = {}
     for agent in sorted(shares):
@@ -424,7 +428,72 @@ def _decide_several(
     withheld: dict[Reason, list[AgentId]] = {}
     for agent in sorted(reasons.keys() - shares.keys()):
         withheld.setdefault(reasons[agent], []).append(agent)
-    return Accepted(deliveries, tuple((r, tuple(a)) for r, a in withheld.items()), tuple(observations), found)
+    kept_back = tuple((reason, tuple(agents)) for reason, agents in withheld.items())
+    return Accepted(deliveries, kept_back, tuple(observations), found, tuple(removals))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEvent:
+    """One object of an event, cut for those who get it.
+
+    Attributes:
+        pieces: Action, view, recipients and the object as they get it; nobody occurs twice.
+        withheld: By reason, who subscribes and gets nothing.
+        observed: What the index is to take up.
+        removals: What is to be ended, with the learner's RefId.
+    """
+
+    pieces: tuple[tuple[Action, View, tuple[AgentId, ...], bytes], ...]
+    withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
+    observed: Observed
+    removals: tuple[tuple[str, Removal], ...]
+
+
+def share_event(
+    event: EventObject,
+    sender: AgentId,
+    router: Router,
+    index: LearnerIndex,
+    upn_key: bytes | None = None,
+    contexts: tuple[Context, ...] = (DEFAULT_CONTEXT,),
+    *,
+    followed: bool = True,
+) -> SharedEvent:
+    """Return who gets what of one object of *sender*'s, which may be the zone itself.
+
+    Args:
+        followed: Whether it counts for who holds what of the learner, see :mod:`broker.entering`.
+    """
+    observed = observe_object(sender, event, router, index, upn_key)
+    # what an agent says of a transfer is taken up by the zone, which publishes the case itself
+    followed = followed and not (event.object_type == TRANSFER and sender in router.registry.agents)
+    about = about_learner(event) if followed else None
+    plan = router.plan(sender, event.object_type, standings_of(event, observed, router, index), contexts)
+    after = (
+        follow(event, sender, index.learners.get(about), observed, router, index.schools, about)
+        if about
+        else Followed(observed)
+    )
+    withheld: dict[Reason, list[AgentId]] = {}
+    for agent, reason in after.withheld.items():
+        withheld.setdefault(reason, []).append(agent)
+    pieces: list[tuple[Action, View, tuple[AgentId, ...], bytes]] = []
+    for view, agents, piece in pieces_of(event, sender, plan, router, index):
+        recipients = tuple(agent for agent in agents if agent not in after.withheld) if after.withheld else agents
+        if piece is None:
+            withheld.setdefault(Reason.NOTHING_SHARED, []).extend(recipients)
+            continue
+        if not after.as_change:
+            groups = [(event.action, recipients)]
+        else:
+            groups = [
+                (event.action, tuple(agent for agent in recipients if agent not in after.as_change)),
+                (Action.CHANGE, tuple(agent for agent in recipients if agent in after.as_change)),
+            ]
+        pieces += [(action, view, some, piece) for action, some in groups if some]
+    kept_back = [*plan.withheld, *((reason, tuple(agents)) for reason, agents in withheld.items() if agents)]
+    removals = tuple((about or "", removal) for removal in after.removals)
+    return SharedEvent(tuple(pieces), tuple(kept_back), after.observed, removals)
 
 
 def _undirected(message: Message) -> Message:
@@ -439,13 +508,16 @@ def message_root(message: Message) -> etree._Element:
     return cast("etree._Element", message.payload.getparent())  # what was parsed is in its SIF_Message
 
 
-def observe_object(sender: AgentId, event: EventObject, index: LearnerIndex, upn_key: bytes | None = None) -> Observed:
+def observe_object(
+    sender: AgentId, event: EventObject, router: Router, index: LearnerIndex, upn_key: bytes | None = None
+) -> Observed:
     """Return what *event* of *sender* tells of the learner it is about."""
     about = about_learner(event)
     if about == "":
         return Observed()
     learner = index.learners.get(about) if about else None
-    return observe(event, sender, learner, index.schools, upn_key)
+    record = router.registry.agents.get(sender)
+    return observe(event, sender, learner, index.schools, upn_key, record.authority if record else "")
 
 
 def standings_of(event: EventObject, observed: Observed, router: Router, index: LearnerIndex) -> Standings | None:
@@ -484,7 +556,7 @@ def _standings_of_others(event: EventObject, router: Router, index: LearnerIndex
     return tuple(standing for standing in found if not standing.shielded) or found
 
 
-def _pieces(
+def pieces_of(
     event: EventObject, sender: AgentId, plan: Plan, router: Router, index: LearnerIndex
 ) -> list[tuple[View, tuple[AgentId, ...], bytes | None]]:
     """Return each view's recipients with the object cut for them; None where a Change has nothing for them."""
@@ -531,6 +603,7 @@ def names_of(events: Sequence[EventObject]) -> tuple[tuple[str, ...], tuple[str,
         if event.object_type == _CONTACT:
             contacts.append(event.element.get("RefId", "").strip())
         schools.append(event.element.get("SchoolInfoRefId", "").strip())
+        schools.append(event.element.get("LAInfoRefId", "").strip())
     return tuple(learners), tuple(contacts), tuple(schools)
 
 

@@ -18,7 +18,7 @@ _HIDDEN: Final = frozenset({"database", "rabbitmq", "management"})
 _AT_START: Final = frozenset({"id", "partitions", "database", "rabbitmq", "management"})
 """Settings by which a running zone cannot go on."""
 _GATEWAY_AT_ONCE: Final = frozenset({"insecure", "require_tls"})
-_APART: Final = frozenset({"agents", "rules", "gateway", "requests"})
+_APART: Final = frozenset({"agents", "rules", "gateway", "requests", "transfers"})
 _CREDENTIALS: Final = {
     "secret": "a secret in its URL",
     "basic": "a password",
@@ -65,7 +65,7 @@ def _zone(before: Zone, after: Zone) -> Iterator[Change]:
         if name not in _APART and was != now:
             words = "is another (it is not shown)" if name in _HIDDEN else f"is {instead(now, was)}"
             yield Change(Subject.ZONE, name, Kind.CHANGE, words, start=name in _AT_START)
-    for part in ("gateway", "requests"):
+    for part in ("gateway", "requests", "transfers"):
         old, new = getattr(before.settings, part), getattr(after.settings, part)
         for name in type(new).model_fields:
             was, now = getattr(old, name), getattr(new, name)
@@ -77,7 +77,20 @@ def _zone(before: Zone, after: Zone) -> Iterator[Change]:
         if rules[0].get(rule) != rules[1].get(rule):
             words = f"is {instead(rules[1].get(rule), rules[0].get(rule))}"
             yield Change(Subject.ZONE, f"rules.{rule}", Kind.CHANGE, words)
+    yield from _calendars(before, after)
     yield from _codes(before, after)
+
+
+def _calendars(before: Zone, after: Zone) -> Iterator[Change]:
+    old, new = before.calendars.by_name, after.calendars.by_name
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name), new.get(name)
+        if now is None:
+            yield Change(Subject.ZONE, f"calendars {name}", Kind.LOSE, "is removed: its days are counted by another")
+        elif was is None:
+            yield Change(Subject.ZONE, f"calendars {name}", Kind.GAIN, f'is new: "{now.title}"')
+        elif was != now:
+            yield Change(Subject.ZONE, f"calendars {name}", Kind.CHANGE, "has other days, or another title")
 
 
 def _codes(before: Zone, after: Zone) -> Iterator[Change]:

@@ -49,6 +49,7 @@ SCOPES: Final = {
     Scope.ENROLLED: "learners enrolled at the recipient's schools",
     Scope.LOOKED_AFTER: "learners whom the recipient's authority looks after",
     Scope.RESIDENT: "learners who live in the recipient's authority",
+    Scope.TRANSFERRING: "learners on their way to the recipient's schools, or to a school without an agent",
     Scope.ALL: "all learners",
 }
 

@@ -55,6 +55,7 @@ class Pending:
         category: SIF error category that ended it, 0 for none; ``code`` within it.
         reply_to: Routing key of whoever gets the answer, where that is not the requester's own queue.
         extended: Whether it is a SIF_ExtendedQuery, which is answered with rows.
+        about: RefId of the learner whose record the zone itself asks for, see :mod:`broker.entering`; else empty.
     """
 
     msg_id: MsgId
@@ -75,6 +76,7 @@ class Pending:
     code: int = 0
     reply_to: str = ""
     extended: bool = False
+    about: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -373,6 +375,8 @@ def decide_request(
                 f"the zone answers for {topic.object_type}, and no SIF_ExtendedQuery: send a SIF_Query"
             )
         return ForZone(pending)
+    if _is_identity(header, topic, registry, zone):
+        return _identity(question, pending, registry)
     if topic.object_type not in schemas.load().objects and topic.object_type not in ZONE_OBJECTS:
         nearest = schemas.load().nearest_object(topic.object_type)
         hint = f" (did you mean {nearest}?)" if nearest else ""
@@ -395,6 +399,28 @@ def decide_request(
             "ask the zone administrator for one"
         )
     return Asked(replace(pending, responder=responder))
+
+
+def _is_identity(header: Header, topic: Topic, registry: Registry, zone: AgentId) -> bool:
+    """Tell whether the zone itself answers for Identity: only while no agent provides it."""
+    if topic.object_type != "Identity" or topic.context not in registry.contexts:
+        return False
+    return header.destination_id == zone or (header.destination_id is None and registry.provider(topic) is None)
+
+
+def _identity(question: Question, pending: Pending, registry: Registry) -> ForZone:
+    topic = Topic(question.object_type, question.context)
+    if registry.provider(topic) is not None:
+        raise NobodyAnswers("an agent provides Identity: leave SIF_DestinationId out, so that it is asked")
+    if not registry.agents[question.sender].may(Role.REQUEST, topic):
+        raise MayNotRequest(
+            f"agent {question.sender} has no right to request Identity: ask the zone administrator to add "
+            '"request" to its rights in zone.toml'
+        )
+    if pending.extended:
+        raise NoExtendedQueries("the zone answers for Identity, and no SIF_ExtendedQuery: send a SIF_Query")
+    _check_own_buffer(question, registry)
+    return ForZone(pending)
 
 
 def decide_response(
@@ -429,7 +455,8 @@ def decide_response(
     if not pending.reply_to and not secure_enough(said, _demand(reply.message.header)):
         raise ChannelNotSecure(f"agent {pending.requester} is not connected as securely as SIF_Security demands")
     topic = Topic(pending.object_type, pending.context)
-    if not registry.is_responder(reply.sender, topic) and not registry.agents[reply.sender].may(Role.RESPOND, topic):
+    may = registry.is_responder(reply.sender, topic) or registry.agents[reply.sender].may(Role.RESPOND, topic)
+    if not may and not pending.about:  # the zone asks whoever has published what it asks for
         raise MayNotRespond(f"agent {reply.sender} has no right to answer requests for {topic.object_type}")
     if reply.error is not None:
         return Accepted(pending.failed(reply.error.category, reply.error.code))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from broker.agreements import WHOLE, Agreement, Scope
+from broker.holdings import Holder
 from broker.learners import Standing
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.versions import covers
@@ -26,6 +27,8 @@ class Reason(StrEnum):
     TOO_LARGE = "larger-than-buffer"
     CHANNEL = "channel-not-secure-enough"
     NOT_VALID = "object-not-valid"
+    ENTERING = "learner-entering-scope"
+    OTHER_SOURCE = "published-by-another-too"
 
 
 Standings = tuple[Standing, ...]
@@ -34,10 +37,15 @@ Standings = tuple[Standing, ...]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Recipients by view, and by reason whoever subscribes and gets nothing; ordered by id, nobody occurs twice."""
+    """Recipients by view, and by reason whoever subscribes and gets nothing; ordered by id, nobody occurs twice.
+
+    Attributes:
+        holders: The recipients, each with the name of its view.
+    """
 
     shares: tuple[tuple[View, tuple[AgentId, ...]], ...]
     withheld: tuple[tuple[Reason, tuple[AgentId, ...]], ...]
+    holders: frozenset[Holder] = frozenset()
 
 
 @dataclass(slots=True)
@@ -158,6 +166,7 @@ class Router:
         return Plan(
             tuple((view, tuple(agents)) for view, agents in shares.values()),
             tuple((reason, tuple(agents)) for reason, agents in withheld.items()),
+            frozenset(Holder(agent, view.name) for view, agents in shares.values() for agent in agents),
         )
 
     def _agreements(
@@ -204,6 +213,8 @@ _EXPLANATIONS: Mapping[str, str] = {
     Reason.TOO_LARGE: "the message is larger than the SIF_MaxBufferSize the agent registered with",
     Reason.CHANNEL: "the agent is not connected as securely as the sender's SIF_Security demands",
     Reason.NOT_VALID: "the schema or a rule refuses the object",
+    Reason.ENTERING: "the learner has just entered its scope: the whole record is being asked for, this with it",
+    Reason.OTHER_SOURCE: "another agent publishes the same object, which the agent keeps",
 }
 _NO_DEMAND: Final = Channel()
 

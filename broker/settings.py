@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 import schemas
 from broker.agreements import Agreement, load_agreements, validation_problems
+from broker.calendars import Calendars, load_calendars
 from broker.protocol.durations import Duration
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import (
@@ -35,6 +36,7 @@ _SQLITE: Final = "sqlite:///"
 _CODES: Final = "codes"
 """Folder of a zone with its own additions to the code lists."""
 _AGREEMENTS: Final = "agreements"
+_CALENDARS: Final = "calendars"
 ADMIN_LOGIN: Final = "zone.admin"
 """Name of the file with the administrator's login of a private RabbitMQ; no agent may have it as its id."""
 
@@ -168,6 +170,14 @@ class RequestSettings(BaseModel):
     )
 
 
+class TransferSettings(BaseModel):
+    """What the zone does about learners who change schools."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Open a case by itself when enrolments tell that a learner moves.")
+
+
 class ZoneSettings(BaseModel):
     """zone.toml."""
 
@@ -186,6 +196,7 @@ class ZoneSettings(BaseModel):
     rules: dict[str, Setting] = Field(default_factory=dict, description="Rule name to refuse, warn, shadow or off.")
     gateway: GatewaySettings = Field(default_factory=lambda: GatewaySettings.model_validate({}))
     requests: RequestSettings = Field(default_factory=lambda: RequestSettings.model_validate({}))
+    transfers: TransferSettings = Field(default_factory=lambda: TransferSettings.model_validate({}))
     agents: dict[Annotated[str, AfterValidator(parse_agent_id)], AgentSettings] = Field(default_factory=dict)
 
 
@@ -196,6 +207,7 @@ class Zone:
     Attributes:
         folder: Where everything is that settings name by a relative path; its files may say something newer.
         validator: Its schemas, code lists and rules.
+        calendars: When its schools meet.
         snapshot: Name of the snapshot it was read from, see :mod:`broker.applied`; empty when from the folder itself.
     """
 
@@ -205,6 +217,7 @@ class Zone:
     agreements: tuple[Agreement, ...]
     validator: Validator = field(default_factory=shipped)
     snapshot: str = ""
+    calendars: Calendars = field(default_factory=Calendars)
 
     @property
     def id(self) -> ZoneId:
@@ -281,7 +294,7 @@ def load_zone(folder: Path, files: Path | None = None) -> Zone:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:
-        problems = list(validation_problems(error, ZoneSettings, AgentSettings))
+        problems = list(validation_problems(error, ZoneSettings, AgentSettings, TransferSettings))
         raise ConfigurationError(f"{path}: " + "; ".join(problems)) from error
     validator = _validator(folder, source, settings)
     problems = list(_object_problems(settings, validator.schema))
@@ -289,12 +302,14 @@ def load_zone(folder: Path, files: Path | None = None) -> Zone:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     registry = Registry.of(_record(AgentId(agent), fields) for agent, fields in settings.agents.items())
     agreements = load_agreements(source / _AGREEMENTS)
-    return Zone(folder.resolve(), settings, registry, agreements, validator, files.name if files else "")
+    calendars = _calendars(source / _CALENDARS)
+    return Zone(folder.resolve(), settings, registry, agreements, validator, files.name if files else "", calendars)
 
 
 def configuration_files(folder: Path) -> tuple[Path, ...]:
     """Return the files of *folder* that :func:`load_zone` reads, below it; of the folder as it is now."""
-    found = [folder / _ZONE_FILE, *(file for name in (_AGREEMENTS, _CODES) for file in (folder / name).glob("*.toml"))]
+    folders = (_AGREEMENTS, _CALENDARS, _CODES)
+    found = [folder / _ZONE_FILE, *(file for name in folders for file in (folder / name).glob("*.toml"))]
     return tuple(sorted(file.relative_to(folder) for file in found))
 
 
@@ -339,6 +354,13 @@ def _validator(folder: Path, source: Path, settings: ZoneSettings) -> Validator:
     official = (folder / settings.schemas).resolve() if settings.schemas else None
     site_codes = (source / _CODES).resolve()
     return load_validator(official, site_codes if site_codes.is_dir() else None, settings.rules)
+
+
+def _calendars(folder: Path) -> Calendars:
+    try:
+        return load_calendars(folder)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{folder}: {error}") from error  # it names the calendar alone
 
 
 def _object_problems(settings: ZoneSettings, schema: schemas.SchemaSet) -> Iterable[str]:

@@ -148,6 +148,7 @@ _REACTIONS: Final[Mapping[type[Event], Mapping[Status, Status]]] = MappingProxyT
             _S.DELIVERED: _S.DELIVERED,
             _S.LOADED: _S.LOADED,
             _S.COMPLETE: _S.COMPLETE,
+            _S.REJECTED: _S.SENT,
             _S.DESTINATION_UNKNOWN: _S.SENT,
             _S.LOST_PUPILS: _S.SENT,
         },
@@ -485,6 +486,8 @@ def _(event: CtfPrepared, case: TransferCase) -> TransferCase:
 
 @_apply.register
 def _(event: CtfSent, case: TransferCase) -> TransferCase:
+    if case.status is _S.REJECTED and case.ctf and _is_same_file(case.ctf, event.ctf):
+        return case
     if event.ctf.destination != NOT_KNOWN:
         return _take_file(case, event, event.ctf)
     if case.status is _S.LOST_PUPILS:
@@ -517,7 +520,7 @@ def _(event: ConfirmedByPeople, case: TransferCase) -> TransferCase:
     target = _target(case, event)
     if case.to_school is None:
         raise MoveNotAllowed(case, event, "no new school is known that it could be loaded at: name the school first")
-    return _walk(case, target, event, _found(case))
+    return _walk(replace(case, confirmed=True), target, event, _found(case))
 
 
 @_apply.register

@@ -7,7 +7,7 @@ published comes to the receivers under the same message id.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -19,15 +19,16 @@ import structlog
 from broker.answers import objects_of
 from broker.applied import applied_name, applied_zone
 from broker.batches import Work, batch_of, judged_row, learner_of
+from broker.cases import Cases, tells
 from broker.control_desk import take_control
 from broker.exchanges import CLOSING, Exchanges, closing
-from broker.learners import LearnerIndex, unknown
+from broker.learners import Learner, LearnerIndex, unknown
 from broker.letters import AT, ATTEMPT, REFUSED, Key, Letter, open_letter, source_of
 from broker.log_entries import LogEntry, build_log_entry
 from broker.pipeline import Accepted, Decision, Inbound, decide, names_of
 from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
 from broker.protocol.errors import SIF_ERRORS, ConfigurationError, NotRegistered
-from broker.protocol.identifiers import AgentId, MsgId, is_guid
+from broker.protocol.identifiers import AgentId, MsgId, RefId, is_guid
 from broker.protocol.topology import (
     BROKER_LOGIN,
     CONTROL_QUEUE,
@@ -37,8 +38,9 @@ from broker.protocol.topology import (
     intake_queue,
 )
 from broker.registry import Channel, Live, Registry
-from broker.requests import Question, Removed, Reply, TimedOut
+from broker.requests import Pending, Question, Removed, Reply, TimedOut
 from broker.routing import Reason, Router, explain
+from broker.scopes import LEARNER_HEADER, REVIEW, Scopes, Surroundings, due_of, review_of
 from broker.settings import Zone
 from broker.storage import (
     SEEN_AGAIN,
@@ -46,6 +48,8 @@ from broker.storage import (
     StorageError,
     Store,
 )
+from broker.told import TOLD, TRANSFER
+from broker.transfer_codec import decode_event
 from broker.transports.contract import NO_HEADERS, Incoming, Outgoing, Transport, TransportLost
 from broker.validation import Refusal, refusal
 
@@ -62,6 +66,11 @@ COMMIT: Final = 3
 _RELOAD_SECONDS: Final = 2.0
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _EXPIRE_SECONDS: Final = 2.0
+_CLAIM_SECONDS: Final = 60.0
+_SETTLED_SECONDS: Final = 2 * _RELOAD_SECONDS
+_REVIEWS: Final = 2_000
+_OWN: Final = frozenset({CLOSING, REVIEW, TOLD})
+"""Types of messages by which the zone tells itself what to do."""
 _REPORTED: Final = frozenset({Reason.VERSION, Reason.TOO_LARGE, Reason.CHANNEL})
 """Reasons that are the receiver's to mend, and so are told to whoever subscribes to SIF_LogEntry."""
 _MAX_CACHED: Final = 200_000
@@ -79,6 +88,15 @@ class Worker:
         self._guests: set[str] = set()  # RefIds in the index of learners whose own messages are other workers'
         self._live = Live(version=-1)
         self._exchanges = Exchanges(store, self._publish, now)
+        self._cases = Cases(store, now)
+        self._scopes = Scopes(
+            store,
+            self._publish,
+            self._exchanges.keep,
+            now,
+            lambda learner: self._cases.objects(learner, self._index.schools),
+        )
+        self._mark = ""
         self._expired = 0.0
         self._swept = -1
         self._at = 0
@@ -170,14 +188,14 @@ class Worker:
 
     def _begin(self, chunk: Sequence[Incoming]) -> None:
         work = Work(chunk[-1].tag, sum(len(incoming.body) for incoming in chunk))
-        closings = [incoming for incoming in chunk if incoming.type == CLOSING and incoming.user_id == BROKER_LOGIN]
-        others = [incoming for incoming in chunk if incoming not in closings] if closings else chunk
+        own = [incoming for incoming in chunk if incoming.type in _OWN and incoming.user_id == BROKER_LOGIN]
+        others = [incoming for incoming in chunk if incoming not in own] if own else chunk
         letters = {
             incoming.tag: open_letter(incoming)
             for incoming in others
             if incoming.queue not in (CONTROL_QUEUE, DEAD_QUEUE)
         }
-        seen = self._load(list(letters.values()), closings)
+        seen = self._load(list(letters.values()), own)
         for incoming in chunk:
             letter = letters.get(incoming.tag)
             if letter is not None:
@@ -188,7 +206,7 @@ class Worker:
             elif incoming.queue == DEAD_QUEUE:
                 self._bury(incoming, work)
             else:
-                self._exchanges.close(incoming, self._router, self._zone, work)
+                self._do_own(incoming, work)
         self._pending |= work.keys
         self._works.append(work)
 
@@ -202,29 +220,89 @@ class Worker:
         if isinstance(content, (Question, Reply)):
             refused = self._exchange(letter, content, work)
         else:
+            own = content.own if isinstance(content, Inbound) and letter.only is None else ()
+            before = {ref: self._index.learners.get(ref) for ref in own if ref}
             decision = self._decide(letter, content)
             refused = decision if isinstance(decision, Refusal) else None
             if isinstance(decision, Accepted):
                 self._deliver(letter, decision, work)
+                if before and isinstance(content, Inbound):
+                    self._follow(letter, content, before, decision, work)
         if refused is not None:
             self._refuse(letter, refused, work)
+
+    def _do_own(self, incoming: Incoming, work: Work) -> None:
+        """Do what the zone has told itself to do; one that fails must not stop the others."""
+        at, seed = self._surroundings(work), incoming.message_id
+        try:
+            if incoming.type == CLOSING:
+                pending = self._exchanges.close(incoming, self._router, self._zone, work)
+                if pending is not None and pending.about:
+                    self._scopes.ended(pending, at)
+            elif incoming.type == TOLD:
+                ref_id, case = (str(incoming.headers.get(name, "")) for name in (LEARNER_HEADER, TRANSFER))
+                self._cases.told(ref_id, RefId(case), decode_event(incoming.body), seed, self._scopes, at)
+            else:
+                ref_id, due = due_of(incoming)
+                work.reviewed[ref_id] = due
+                self._cases.look(ref_id, seed, self._scopes, at)
+                self._scopes.look(ref_id, seed, at)
+        except (StorageError, TransportLost):
+            raise
+        except Exception as error:  # noqa: BLE001  # as for an event
+            log.error("own_message_not_done", type=incoming.type, msg_id=seed, error=type(error).__name__)
+
+    def _surroundings(self, work: Work) -> Surroundings:
+        return Surroundings(self._router, self._index, self._zone, work)
+
+    def _follow(
+        self, letter: Letter, content: Inbound, before: Mapping[str, Learner | None], decision: Accepted, work: Work
+    ) -> None:
+        """Do what an event leads to beside its delivery: end what must end, ask for what is missing, follow moves."""
+        at, seed = self._surroundings(work), f"{letter.login}/{letter.msg_id}/{letter.attempt}"
+        for ref_id, removal in decision.removals:
+            self._scopes.carry(ref_id, [removal], seed, at)
+        for ref_id, known in before.items():
+            events = [event for event, own in zip(content.objects, content.own, strict=False) if own == ref_id]
+            telling = [event for event in events if tells(event.object_type)]
+            if telling:
+                self._cases.heard(ref_id, telling, known, letter.login, seed, self._scopes, at)
+            learner = self._index.learners.get(ref_id)
+            if learner is not None and learner.fetches:
+                self._scopes.go_on(ref_id, seed, at)
 
     def _exchange(self, letter: Letter, content: Question | Reply, work: Work) -> Refusal | None:
         try:
             if isinstance(content, Question):
                 return self._exchanges.ask(letter, content, self._router, self._zone, work)
+            pending = self._exchanges.own_request(content)
+            if pending is not None:
+                return self._take_record(letter, content, pending, work)
             return self._exchanges.answer(letter, content, self._router, self._index, self._zone, work)
         except (StorageError, TransportLost):
             raise
         except Exception as error:  # noqa: BLE001  # as for an event
             return _failed(letter, error)
 
-    def _load(self, letters: Sequence[Letter], closings: Sequence[Incoming]) -> frozenset[Key]:
+    def _take_record(self, letter: Letter, reply: Reply, pending: Pending, work: Work) -> Refusal | None:
+        """Take a packet that answers a request of the zone's own."""
+        at = self._surroundings(work)
+        refused = self._exchanges.note_answer(letter, reply, pending, self._router, self._zone, work)
+        if refused is None:
+            self._scopes.take(letter, reply, pending, at)
+            self._cases.look(pending.about, letter.msg_id, self._scopes, at)
+        elif not self._exchanges.is_open(pending.msg_id):
+            self._scopes.ended(pending, at)
+        return refused
+
+    def _load(self, letters: Sequence[Letter], own: Sequence[Incoming]) -> frozenset[Key]:
         """Fetch what deciding needs; return the keys of those letters that the ledger already has a verdict on."""
         if self._store.registry_version() != self._live.version:
             self._look()
-        self._exchanges.load(letters, closings)
-        if not letters:
+        self._exchanges.load(letters, [incoming for incoming in own if incoming.type == CLOSING])
+        about = [str(incoming.headers.get(LEARNER_HEADER, "")) for incoming in own]
+        about += self._exchanges.learners_of(letters, own)
+        if not letters and not about:
             return frozenset()
         events = [letter.content for letter in letters if isinstance(letter.content, Inbound)]
         replies = [names_of(objects_of(letter.content)) for letter in letters if isinstance(letter.content, Reply)]
@@ -232,6 +310,7 @@ class Worker:
         for ref in self._guests:  # they may have changed since
             index.learners.pop(ref, None)
         named = [(event.learners, event.contacts, event.schools) for event in events] + replies
+        named.append((tuple(about), (), ()))
         learners = unknown((ref for names in named for ref in names[0]), index.learners)
         contacts = unknown((ref for names in named for ref in names[1]), index.contacts)
         if contacts:
@@ -239,7 +318,7 @@ class Worker:
                 index.contacts[ref] = frozenset(linked)
                 learners += unknown(linked, index.learners)
         learners += unknown((ref for contact in contacts for ref in index.contacts.get(contact, ())), index.learners)
-        self._guests = set(learners).difference(*(event.own for event in events))
+        self._guests = set(learners).difference(about, *(event.own for event in events))
         if learners:
             for ref, row in self._store.learners(learners).items():
                 index.learners[ref] = learner_of(row)
@@ -247,6 +326,7 @@ class Worker:
         if schools and self._now() - self._schools_checked > _RELOAD_SECONDS:
             self._schools_checked = self._now()
             index.schools.update(self._store.establishments())
+        self._cases.load([*about, *(ref for event in events for ref in _moving(event))])
         return self._store.accepted([letter.key for letter in letters])
 
     def _decide(self, letter: Letter, content: Inbound | Refusal) -> Decision:
@@ -391,6 +471,7 @@ class Worker:
             self._pending -= work.keys
         if not self._works:
             self._exchanges.forget()
+            self._cases.forget()
             self._index.contacts.clear()  # other workers link contacts too
             if len(self._index.learners) > _MAX_CACHED:
                 self._index.learners.clear()
@@ -424,6 +505,7 @@ class Worker:
         self._index = LearnerIndex()
         self._live = Live(version=-1)
         self._exchanges.forget()
+        self._cases.forget()
         self._guests.clear()
         self._schools_checked = 0.0
 
@@ -435,11 +517,21 @@ class Worker:
         self._expired = now
         for pending in self._store.open_requests(due_before=now):
             self._transport.publish(closing(pending.msg_id, *TimedOut.pair()))
+        self._look_again(now)
         if self._swept != self._live.version:  # a request may have been on its way as its responder left
             self._swept = self._live.version
             for pending in self._store.open_requests():
                 if not self._router.registry.is_registered(pending.responder):
                     self._transport.publish(closing(pending.msg_id, *Removed.pair()))
+
+    def _look_again(self, now: float) -> None:
+        """Have learners looked at who are due, and all of them on another day, or by other settings."""
+        mark = f"{self._router.today}/{self._zone.snapshot}"
+        if mark != self._mark:
+            self._store.sweep(mark, now + _SETTLED_SECONDS)  # by then every worker has the settings
+            self._mark = mark
+        for review in self._store.claim_reviews(now, now + _CLAIM_SECONDS, _REVIEWS):
+            self._transport.publish(review_of(review.ref_id, review.due_at))
 
     # -- settings --------------------------------------------------------------------------------------------------
 
@@ -449,7 +541,7 @@ class Worker:
         if now - self._checked < _RELOAD_SECONDS:
             return
         self._checked = now
-        if date.today() != self._router.today:  # noqa: DTZ011  # agreements run by the zone's own calendar
+        if self._today() != self._router.today:
             self._use(self._zone)
         name = applied_name(self._zone.folder)
         if name in (self._zone.snapshot, self._bad_snapshot):
@@ -482,14 +574,21 @@ class Worker:
             if not self._router.registry.is_registered(pending.responder):
                 self._transport.publish(closing(pending.msg_id, *Removed.pair()))
 
-    @staticmethod
-    def _new_router(zone: Zone, live: Live) -> Router:
-        today = date.today()  # noqa: DTZ011  # agreements run by the zone's own calendar
+    def _today(self) -> date:
+        return date.fromtimestamp(self._now())  # noqa: DTZ012  # agreements run by the zone's own calendar
+
+    def _new_router(self, zone: Zone, live: Live) -> Router:
+        today = self._today()
         for agreement in zone.agreements:
             warning = agreement.expiry_warning(today)
             if warning is not None:
                 log.warning("agreement_expires", agreement=agreement.id, reason=warning)
         return Router(zone.registry.with_live(live), zone.agreements, today)
+
+
+def _moving(event: Inbound) -> list[str]:
+    """Return the learners of whose moves an event may tell."""
+    return [ref for one, ref in zip(event.objects, event.own, strict=False) if ref and tells(one.object_type)]
 
 
 def _why_dead(queue: str, refused: str) -> Refusal:

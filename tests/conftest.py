@@ -1,6 +1,7 @@
 """What many tests need: a real RabbitMQ, one node for the run and a virtual host for each test; a pipe as bait."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,13 @@ from uuid import uuid4
 import pytest
 
 from broker.rabbitmq import Management, PrivateNode
+
+if sys.dont_write_bytecode:
+    # Compiled modules are kept, beside what pytest keeps, even where the environment says otherwise: the tests start
+    # some hundreds of processes, each of which would compile all of the project first.
+    _COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(_COMPILED)
+    sys.dont_write_bytecode = os.environ.pop("PYTHONDONTWRITEBYTECODE", None) is None
 
 
 @pytest.fixture(scope="session")

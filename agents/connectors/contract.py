@@ -5,13 +5,15 @@ Mapping and sending are others' work.
 A connector is found by its name in the entry point group ``sifzone.connectors``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+from lxml import etree
 from pydantic import BaseModel, ConfigDict
 
+from broker.protocol.envelope import Action
 from broker.protocol.errors import ZoneError
 from mappings import Objects, OutwardMapping, Record
 
@@ -121,10 +123,33 @@ class Target(Protocol):
         """
 
 
+class Desk(Protocol):
+    """What a target may remember in the agent's database, and publish."""
+
+    def words(self) -> Mapping[str, str]:
+        """Return all that it remembers, by name."""
+
+    def keep(self, words: Mapping[str, str | None], events: Sequence[tuple[Action, etree._Element]] = ()) -> None:
+        """Remember words, None forgets one, and put events into the spool: all of it on return, or nothing."""
+
+
+@runtime_checkable
+class PublishingTarget(Target, Protocol):
+    """A target that also publishes what came of its work."""
+
+    def attach(self, desk: Desk) -> None:
+        """Take where it remembers and publishes; called once, before the first write."""
+
+    def is_due(self) -> bool:
+        """Tell whether there may be something to do though no object has changed."""
+
+
 __all__ = [
     # what a connector is
     "FileSource",
     "Target",
+    "PublishingTarget",
+    "Desk",
     "NoOptions",
     # what it says
     "Item",

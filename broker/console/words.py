@@ -44,6 +44,7 @@ _SCOPES: Final = {
     Scope.ENROLLED: "Learners enrolled at a school that the recipient serves",
     Scope.LOOKED_AFTER: "Learners whom the recipient's authority looks after",
     Scope.RESIDENT: "Learners who live in the recipient's authority",
+    Scope.TRANSFERRING: "Learners on their way to a school that the recipient serves, or that has no agent",
     Scope.ALL: "All learners",
 }
 _RULES: Final = {

@@ -1,9 +1,9 @@
 """Keeps a private node's processes together and ends them with their owner; what they run is node.py's business.
 
 Run as a script of its own, ``python -I -S keeper.py OWNER LOG FD EPMD... -- SERVER...``, with nothing but the
-standard library, so that it starts in milliseconds. Three things end a node: SIGTERM to the keeper (in good order),
-the owner's death however it came (in good order), and the keeper's own death (at once, by the kernel). No process
-outlives the keeper.
+standard library, so that it starts in milliseconds. Three things end a node: SIGTERM or SIGUSR1 to the keeper (in good
+order), the owner's death however it came (in good order), and the keeper's own death (at once, by the kernel). No
+process outlives the keeper.
 """
 
 import ctypes
@@ -21,12 +21,14 @@ GRACE: Final = 2.0
 What it confirmed is on disk, so nothing depends on them; connections and virtual hosts are closed in the first of them.
 3.10 then waits another five for a part that holds nothing.
 """
+SOON: Final = 0.5
+"""The same on SIGUSR1: the owner has seen to it that even the newest queue is on disk, for which else a second is due."""
 
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def keep(owner: int, log: str, epmd: Sequence[str], server: Sequence[str], inherited: Sequence[int]) -> int:
-    """Run *epmd* and *server* until one of them ends, the owner dies, or SIGTERM comes.
+    """Run *epmd* and *server* until one of them ends, the owner dies, or SIGTERM or SIGUSR1 comes.
 
     Args:
         owner: Process id that must be our parent.
@@ -43,6 +45,8 @@ def keep(owner: int, log: str, epmd: Sequence[str], server: Sequence[str], inher
     """
     asked_r, asked_w = os.pipe()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os.write(asked_w, b"."))
+    soon_r, soon_w = os.pipe()
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: os.write(soon_w, b"."))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner_alive = os.pidfd_open(owner)
     if os.getppid() != owner:
@@ -51,9 +55,10 @@ def keep(owner: int, log: str, epmd: Sequence[str], server: Sequence[str], inher
         mapper = _run(epmd, output.fileno(), inherited)
         node = _run(server, output.fileno(), inherited)
     try:
-        select.select([asked_r, owner_alive, os.pidfd_open(mapper.pid), os.pidfd_open(node.pid)], [], [])
+        ends = [soon_r, asked_r, owner_alive, os.pidfd_open(mapper.pid), os.pidfd_open(node.pid)]
+        ended, _, _ = select.select(ends, [], [])
         node.terminate()
-        return node.wait(GRACE)
+        return node.wait(SOON if ended == [soon_r] else GRACE)
     except subprocess.TimeoutExpired:
         node.kill()
         return node.wait()

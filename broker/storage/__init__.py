@@ -15,12 +15,15 @@ from broker.storage.records import (
     SEEN_AGAIN,
     VERDICT,
     Batch,
+    CareRow,
     ContactLink,
     EnrolmentRow,
     EstablishmentRow,
+    FetchRow,
     Flaw,
     FlawRow,
     Held,
+    HoldingRow,
     JudgedRow,
     LearnerRow,
     LedgerRow,
@@ -30,8 +33,10 @@ from broker.storage.records import (
     QuarantineState,
     RecipientRow,
     ReconcileRow,
+    Review,
 )
 from broker.storage.store import Store, open_store
+from broker.storage.transfers import NoSuchTransfer
 from broker.storage.vault import make_key
 
 __all__ = [
@@ -44,11 +49,14 @@ __all__ = [
     "SEEN_AGAIN",
     "VERDICT",
     "Batch",
+    "CareRow",
     "ContactLink",
     "EnrolmentRow",
     "EstablishmentRow",
+    "FetchRow",
     "FlawRow",
     "Held",
+    "HoldingRow",
     "JudgedRow",
     "LearnerRow",
     "LedgerRow",
@@ -60,11 +68,13 @@ __all__ = [
     "QuarantineEntry",
     "RecipientRow",
     "ReconcileRow",
+    "Review",
     # errors
     "DatabaseTooNew",
     "DatabaseUrlError",
     "KeyFileError",
     "NoSuchEntry",
+    "NoSuchTransfer",
     "StorageError",
     "StorageUnavailable",
     "WrongKey",

@@ -9,7 +9,7 @@ from broker.storage import tables
 from broker.storage.bulk import Insert
 from broker.storage.encoding import decode_json, encode_json
 from broker.storage.ledger import chunks
-from broker.storage.records import Batch, ContactLink, EnrolmentRow, LearnerRow
+from broker.storage.records import Batch, CareRow, ContactLink, EnrolmentRow, FetchRow, HoldingRow, LearnerRow
 
 _learner: Final = tables.learner.c
 _link: Final = tables.contact_link.c
@@ -46,17 +46,27 @@ def learners(connection: Connection, ref_ids: Sequence[str]) -> dict[str, Learne
     found: dict[str, LearnerRow] = {}
     for some in chunks(ref_ids):
         for row in connection.execute(_LEARNERS, {"ids": some}):
-            ref_id, upn_key, in_care, care_authority, home_authority, shielded, enrolments, sources, local_id = row
-            found[ref_id] = LearnerRow(
-                ref_id=ref_id,
-                upn_key=upn_key,
-                in_care=in_care,
-                care_authority=care_authority,
-                home_authority=home_authority,
-                shielded=shielded,
-                enrolments=tuple(EnrolmentRow(*stay) for stay in decode_json(enrolments)),
-                sources=tuple((s[0], s[1]) for s in decode_json(sources)),
-                local_id=local_id,
+            found[row.ref_id] = LearnerRow(
+                ref_id=row.ref_id,
+                upn_key=row.upn_key,
+                in_care=row.in_care,
+                care_authority=row.care_authority,
+                home_authority=row.home_authority,
+                shielded=row.shielded,
+                enrolments=tuple(EnrolmentRow(*stay) for stay in decode_json(row.enrolments)),
+                sources=tuple((s[0], s[1]) for s in decode_json(row.sources)),
+                local_id=row.local_id,
+                adopted=row.adopted,
+                care=tuple(CareRow(*period) for period in decode_json(row.care)),
+                destinations=tuple(decode_json(row.destinations)),
+                holdings=tuple(
+                    HoldingRow(object_type, ref, tuple(sources), tuple((holder[0], holder[1]) for holder in holders))
+                    for object_type, ref, sources, holders in decode_json(row.holdings)
+                ),
+                fetches=tuple(
+                    FetchRow(kind, source, tuple(recipients), request, dirty, attempts, due_at, tuple(seen))
+                    for kind, source, recipients, request, dirty, attempts, due_at, seen in decode_json(row.fetches)
+                ),
             )
     return found
 
@@ -87,6 +97,11 @@ def _columns(row: LearnerRow) -> tuple[object, ...]:
         encode_json(row.enrolments),
         encode_json(row.sources),
         row.local_id,
+        row.adopted,
+        encode_json(row.care),
+        encode_json(row.destinations),
+        encode_json(row.holdings),
+        encode_json(row.fetches),
     )
 
 

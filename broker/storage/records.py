@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final, Literal, NamedTuple
 
 from broker.requests import Pending
+from broker.transfer_cases import TransferCase
 
 Outcome = Literal["accepted", "refused", "delivered", "withheld", "duplicate"]
 QuarantineReason = Literal["refused", "undeliverable", "unreadable"]
@@ -67,6 +68,46 @@ class EnrolmentRow(NamedTuple):
     main: bool = False
 
 
+class CareRow(NamedTuple):
+    """A period of care; dates as ``2026-09-01``, or empty."""
+
+    ref_id: str
+    start: str
+    end: str
+    authority: str
+    status: str
+    current: bool
+
+
+class HoldingRow(NamedTuple):
+    """One object of a learner: its kind and key, who publishes it, and (agent, view) for each who holds it."""
+
+    object_type: str
+    ref: str
+    sources: tuple[str, ...]
+    holders: tuple[tuple[str, str], ...]
+
+
+class FetchRow(NamedTuple):
+    """Objects of a learner that are to be asked for; attributes as in :class:`broker.holdings.Fetch`."""
+
+    object_type: str
+    source: str
+    recipients: tuple[str, ...]
+    request_id: str
+    dirty: bool
+    attempts: int
+    due_at: float
+    seen: tuple[str, ...]
+
+
+class Review(NamedTuple):
+    """A learner that is to be looked at, and when: seconds since 1970, UTC."""
+
+    ref_id: str
+    due_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class LearnerRow:
     """What routing needs to know of one learner.
@@ -76,6 +117,7 @@ class LearnerRow:
         in_care: None when nobody has said.
         sources: (object type, agent) for each agent that published one of the learner's objects.
         local_id: Id in the system that published the LearnerPersonal; empty when not known.
+        destinations: Numbers of the schools to which the record is under way.
     """
 
     ref_id: str
@@ -87,6 +129,11 @@ class LearnerRow:
     enrolments: tuple[EnrolmentRow, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     local_id: str = ""
+    adopted: bool = False
+    care: tuple[CareRow, ...] = ()
+    destinations: tuple[str, ...] = ()
+    holdings: tuple[HoldingRow, ...] = ()
+    fetches: tuple[FetchRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +244,10 @@ class Batch:
         judged: What was found in records, oldest first; what was found before and is not again is closed.
         day: The day on which it was found.
         requests: Requests as they now stand.
+        transfers: Learners' moves as they now stand; of several with one RefId the last holds.
+        adopted: RefIds of learners that nothing may be linked with any more.
+        reviewed: Whom the batch has looked at again, with the time that was due.
+        reviews: Whom to look at, and when.
     """
 
     ledger: Sequence[LedgerRow] = ()
@@ -209,6 +260,10 @@ class Batch:
     judged: Sequence[JudgedRow] = ()
     day: date = date.min
     requests: Sequence[Pending] = ()
+    transfers: Sequence[TransferCase] = ()
+    adopted: Sequence[str] = ()
+    reviewed: Mapping[str, float] = field(default_factory=dict)
+    reviews: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def _columns(one: Pending) -> tuple[object, ...]:
         one.code,
         one.reply_to,
         one.extended,
+        one.about,
     )
 
 
@@ -119,4 +120,5 @@ def _pending(row: Any) -> Pending:
         row.code,
         row.reply_to,
         row.extended,
+        row.about,
     )

@@ -6,13 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from broker.identity_links import Decided, Known, Link
+from broker.protocol.identity import Claim
 from broker.registry import Change, Live
 from broker.requests import Pending, RequestState
 from broker.storage import learners as learner_index
-from broker.storage import ledger, quality, reconciliation, registry
+from broker.storage import ledger, quality, reconciliation, registry, reviews
 from broker.storage import quarantine as quarantine_entries
 from broker.storage import requests as request_rows
 from broker.storage.engine import LOCK_WAIT, Database, open_database
+from broker.storage.identity import Identities, take_turn
 from broker.storage.learners import LearnerWriter
 from broker.storage.ledger import LedgerWriter, MessageKey
 from broker.storage.quarantine import Quarantine
@@ -26,9 +29,13 @@ from broker.storage.records import (
     QuarantineState,
     RecipientRow,
     ReconcileRow,
+    Review,
 )
 from broker.storage.requests import RequestWriter
+from broker.storage.reviews import ReviewWriter
+from broker.storage.transfers import Transfers, followed_learners
 from broker.storage.vault import Vault
+from broker.transfer_cases import Status, TransferCase
 
 Result = TypeVar("Result")
 
@@ -62,6 +69,9 @@ class Store:
         self._learners = LearnerWriter(database.dialect)
         self._quarantine = Quarantine(database.dialect, vault)
         self._requests = RequestWriter(database.dialect)
+        self._identities = Identities(database.dialect, vault)
+        self._transfers = Transfers(database.dialect, vault)
+        self._reviews = ReviewWriter(database.dialect)
 
     def close(self) -> None:
         """Close all connections; safe to call twice."""
@@ -85,6 +95,12 @@ class Store:
             self._quarantine.hold(connection, batch.quarantine)
             quality.write(connection, batch.judged, batch.day)
             self._requests.write(connection, batch.requests)
+            self._transfers.write(connection, batch.transfers)
+            self._reviews.write(connection, batch.reviewed, batch.reviews)
+            if batch.adopted:
+                take_turn(connection)
+                for ref_id in batch.adopted:
+                    self._identities.seal(connection, ref_id)
             self._ledger.append(connection, batch.ledger)
 
     def accepted(self, keys: Sequence[MessageKey]) -> frozenset[MessageKey]:
@@ -108,8 +124,40 @@ class Store:
             return learner_index.establishments(connection)
 
     def upn_key(self, upn: str) -> bytes:
-        """Return the 32 bytes that stand for *upn* in this zone; without the key file they tell nothing."""
-        return self._vault.keyed_hash(upn)
+        """Return the 32 bytes that stand for *upn* in this zone; without the key file they tell nothing.
+
+        Blanks and small letters make no other UPN of it.
+        """
+        return self._vault.keyed_hash("".join(upn.split()).upper())
+
+    # whom to look at again
+
+    def claim_reviews(self, now: float, until: float, limit: int) -> list[Review]:
+        """Return up to *limit* learners that are to be looked at, which nobody else is handed before *until*.
+
+        Args:
+            now: Seconds since 1970, UTC, as *until*.
+        """
+        with self._database.read("look for learners to look at") as connection:
+            found = reviews.due(connection, now, limit)
+        if found:
+            with self._database.write("claim learners to look at") as connection:
+                reviews.claim(connection, found, until)
+        return found
+
+    def sweep(self, mark: str, due_at: float) -> bool:
+        """Have every learner looked at at *due_at* when *mark* is another than last time; tell whether it was.
+
+        Args:
+            mark: Stands for the day and the settings; the first one ever is only kept.
+        """
+        with self._database.write("have every learner looked at") as connection:
+            return self._reviews.sweep(connection, mark, due_at)
+
+    def reviews(self, *, limit: int = 100) -> list[Review]:
+        """Return up to *limit* learners that are to be looked at, now or later, in the order of time."""
+        with self._database.read("list learners to look at") as connection:
+            return reviews.waiting(connection, limit)
 
     # the registry
 
@@ -144,6 +192,71 @@ class Store:
         with self._database.read("read the registry's version") as connection:
             return registry.version(connection)
 
+    # whose record is whose
+
+    def change_identity(
+        self,
+        agent: str,
+        keys: Sequence[str],
+        claims: Sequence[Claim],
+        decide: Callable[[Known], tuple[Result, Decided]],
+    ) -> Result:
+        """Let *decide* look at what *agent*'s keys stand for, which nobody else changes meanwhile, and keep its word.
+
+        Args:
+            keys: The agent's own RefIds that are decided about.
+            claims: What the agent says of some of these, so that learners like them are looked for.
+            decide: Returns what this method is to return, and what to keep; does no I/O.
+        """
+        with self._database.write("decide whose record it is") as connection:
+            take_turn(connection)
+            result, decided = decide(self._identities.known(connection, agent, keys, claims))
+            self._identities.write(connection, decided)
+        return result
+
+    def known_identity(self, agent: str, claims: Sequence[Claim]) -> Known:
+        """Return what is known that matters to *claims* of *agent*, changing nothing."""
+        with self._database.read("look up whose record it is") as connection:
+            return self._identities.known(connection, agent, [claim.key for claim in claims], claims)
+
+    def seal_identity(self, ref_id: str) -> None:
+        """Never link this learner with anybody: what it is found by is removed, and what agents said of it.
+
+        For a child who was adopted. Agents that know the learner keep its RefId for their own key; nobody else's record
+        is this learner's any more, now or later. The same call again changes nothing.
+        """
+        with self._database.write("seal a learner's identity") as connection:
+            take_turn(connection)
+            self._identities.seal(connection, ref_id)
+
+    def link(self, link_id: str) -> Link:
+        """Return one link by its id, which may be cut to any length that is still its alone.
+
+        Raises:
+            NoSuchEntry: None has this id, or several begin so.
+        """
+        with self._database.read("look up a link") as connection:
+            return self._identities.find(connection, link_id)
+
+    def waiting_links(self, *, agent: str = "", limit: int = 100) -> list[Link]:
+        """Return up to *limit* links about which people are asked, oldest first; of any agent when it is empty."""
+        with self._database.read("list matches") as connection:
+            return self._identities.waiting(connection, agent, limit)
+
+    def links(self, *, agent: str = "", learner: str = "", limit: int = 100) -> list[Link]:
+        """Return up to *limit* links, newest first.
+
+        Args:
+            learner: Only of this RefId, in use or an agent's own.
+        """
+        with self._database.read("list links") as connection:
+            return self._identities.links(connection, agent, learner, limit)
+
+    def links_of(self, learners: Sequence[str]) -> dict[str, list[Link]]:
+        """Return all links that stand for *learners*, by RefId."""
+        with self._database.read("look up links") as connection:
+            return self._identities.of_learner(connection, learners)
+
     # requests
 
     def requests(self, msg_ids: Sequence[str]) -> dict[str, Pending]:
@@ -162,6 +275,57 @@ class Store:
         """Return up to *limit* requests in *states*, newest first; *agent* asked or answers them, unless empty."""
         with self._database.read("list requests") as connection:
             return request_rows.listed(connection, states, agent, limit)
+
+    # transfers; all of these may raise WrongKey, or NotACase of a later version
+
+    def transfers_of(self, learner_refs: Sequence[str]) -> dict[str, tuple[TransferCase, ...]]:
+        """Return all moves of each of these learners that has any, closed ones too, the first opened first."""
+        with self._database.read("look up transfers") as connection:
+            return self._transfers.of_learners(connection, learner_refs)
+
+    def transfer(self, ref_prefix: str) -> TransferCase:
+        """Return the move with this RefId, or the only one whose RefId begins so.
+
+        Raises:
+            NoSuchTransfer: None has, or several have.
+        """
+        with self._database.read("look up a transfer") as connection:
+            return self._transfers.find(connection, ref_prefix)
+
+    def list_transfers(
+        self,
+        *,
+        followed: bool | None = None,
+        statuses: Collection[Status] = (),
+        school: str = "",
+        learner: str = "",
+        late_on: date | None = None,
+        limit: int = 100,
+    ) -> list[TransferCase]:
+        """Return up to *limit* moves, the last to have changed first.
+
+        Args:
+            followed: Only those that the clock may bring something about, or only the others.
+            statuses: Only those in one of these.
+            school: Only those from or to this establishment, by the number that it has now.
+            learner: Only those of the learner with this RefId.
+            late_on: Only those of which something was due before this day, the longest overdue first.
+        """
+        with self._database.read("list transfers") as connection:
+            return self._transfers.listed(
+                connection,
+                followed=followed,
+                statuses=statuses,
+                school=school,
+                learner=learner,
+                late_on=late_on,
+                limit=limit,
+            )
+
+    def followed_learners(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Return up to *limit* RefIds of learners with a move that is followed, in order, the first after *after*."""
+        with self._database.read("look up whose transfers are followed") as connection:
+            return followed_learners(connection, after, limit)
 
     # what gateway agents have acknowledged
 

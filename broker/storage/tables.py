@@ -84,6 +84,29 @@ learner: Final = Table(
     Column("enrolments", Text, nullable=False),  # JSON: read and written whole, by ref_id only
     Column("sources", Text, nullable=False),  # JSON
     Column("local_id", Text, nullable=False, server_default=text("''")),
+    Column("adopted", Boolean, nullable=False, server_default=text("false")),
+    Column("care", Text, nullable=False, server_default=text("'[]'")),  # JSON, as all that follow
+    Column("destinations", Text, nullable=False, server_default=text("'[]'")),
+    Column("holdings", Text, nullable=False, server_default=text("'[]'")),
+    Column("fetches", Text, nullable=False, server_default=text("'[]'")),
+    Index("ix_learner_upn_key", "upn_key"),
+)
+
+# Whom to look at again, and when; whoever does so claims it for a while.
+review: Final = Table(
+    "review",
+    metadata,
+    Column("ref_id", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),
+    Column("claimed_until", Double, nullable=False),
+    Index("ix_review_due_at", "due_at"),
+)
+
+sweep: Final = Table(
+    "sweep",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mark", Text, nullable=False),  # the day and the settings by which everybody was last looked at
 )
 
 establishment: Final = Table(
@@ -144,6 +167,7 @@ request: Final = Table(
     Column("code", SmallInteger, nullable=False),
     Column("reply_to", Text, nullable=False),
     Column("extended", Boolean, nullable=False),
+    Column("about", Text, nullable=False, server_default=text("''")),
     Index("ix_request_state_due_at", "state", "due_at"),
     Index("ix_request_asked_at", "asked_at"),
 )
@@ -211,6 +235,27 @@ flaw: Final = Table(
     Index("ix_flaw_source_closed", "source", "closed"),
 )
 
+# What cases are looked up by; all else of them is in the sealed body.
+transfer_case: Final = Table(
+    "transfer_case",
+    metadata,
+    Column("ref_id", Text, primary_key=True),
+    Column("learner", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("is_followed", Boolean, nullable=False),
+    Column("from_school", Text, nullable=False),  # by the number it has now; empty when not known
+    Column("to_school", Text, nullable=False),
+    Column("opened", Double, nullable=False),
+    Column("changed", Double, nullable=False),
+    Column("due", Date),  # NULL where nothing is due, or nobody follows it
+    Column("looked_after", Boolean),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_transfer_case_learner_is_followed", "learner", "is_followed"),
+    Index("ix_transfer_case_due", "due"),
+    Index("ix_transfer_case_changed", "changed"),
+)
+
 # A table of their own, so that a list of entries reads no bodies.
 quarantine_body: Final = Table(
     "quarantine_body",
@@ -219,4 +264,60 @@ quarantine_body: Final = Table(
     Column("kind", Text, primary_key=True),  # original or fixed
     Column("key_id", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+)
+
+# -- whose record it is ------------------------------------------------------------------------------------------------
+
+link: Final = Table(
+    "link",
+    metadata,
+    Column("key", Text, primary_key=True),  # the RefId that the agent itself made
+    Column("agent", Text, primary_key=True),
+    Column("id", Text, nullable=False),  # what people call it by
+    Column("learner", Text, nullable=False),  # the RefId in use; empty while somebody must decide
+    Column("state", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("locate_only", Boolean, nullable=False),
+    Column("open", Boolean, nullable=False),  # people are asked about it
+    Column("options", Text, nullable=False),  # JSON: RefIds, how, score; nothing of the learners themselves
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary),  # NULL where what the agent said is not kept
+    Index("ix_link_id", "id"),
+    Index("ix_link_learner", "learner"),
+    Index("ix_link_open_at", "open", "at"),
+)
+
+link_key: Final = Table(
+    "link_key",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),  # keyed: tells nothing without the zone's key file
+    Column("key", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Index("ix_link_key_key_agent", "key", "agent"),
+)
+
+# People said that these are two learners; in alphabetical order.
+rejected_pair: Final = Table(
+    "rejected_pair",
+    metadata,
+    Column("one", Text, primary_key=True),
+    Column("other", Text, primary_key=True),
+    Index("ix_rejected_pair_other", "other"),
+)
+
+# Learners that are never linked with anybody: adopted children.
+sealed_learner: Final = Table(
+    "sealed_learner",
+    metadata,
+    Column("learner", Text, primary_key=True),
+)
+
+# One row, 1: whoever decides whose records are whose holds it, so that two agents with one new child get one RefId.
+identity_turn: Final = Table(
+    "identity_turn",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("taken", ROW_NUMBER, nullable=False),
 )

@@ -145,7 +145,7 @@ class KeptLearner:
 
 
 class KeptZone:
-    """Schools and learners of the objects that an agent keeps, each type read once."""
+    """Schools, assessments and learners of the objects that an agent keeps, each type read once."""
 
     def __init__(self, objects: Objects, ref_ids: Sequence[str], schema: SchemaSet) -> None:
         self._schools = {
@@ -158,6 +158,7 @@ class KeptZone:
         authorities = [KeptObject(element) for element in objects.all("LAInfo")]
         self._authorities = {one.see("@RefId"): one.see("LAId") for one in authorities}
         self._authority_names = {one.see("LAId"): one.see("LAName") for one in authorities}
+        self._components = {one.see("@RefId"): one for one in map(KeptObject, objects.all("AssessmentResultComponent"))}
         about = _about(objects, frozenset(ref_ids), schema)
         self.learners: dict[str, KeptLearner] = {}
         for ref_id in ref_ids:
@@ -175,6 +176,10 @@ class KeptZone:
     def numbered(self, establishment: str) -> School | None:
         """Return a school by its numbers."""
         return self._by_number.get(establishment)
+
+    def component(self, ref_id: str) -> KeptObject | None:
+        """Return what was assessed, an AssessmentResultComponent, by its RefId."""
+        return self._components.get(ref_id)
 
     def authority(self, ref_id: str) -> str:
         """Return the number of an authority by its RefId; empty when it is not kept."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from agents.connectors.ctf_out.kept import KeptLearner, KeptObject, KeptZone, LeftOut, School
 from agents.connectors.ctf_out.person import current_address, email, phones
+from agents.connectors.ctf_out.results import RESULT, stage_assessments
 from agents.connectors.ctf_out.tree import Element, group, leaf, whole
 from agents.connectors.ctf_out.values import Missing, Transfer
 from mappings import Converter, ConvertError
@@ -63,6 +64,7 @@ class Pupil:
             leaf("Email", email(me)),
             self._contacts(),
             self._attendance(),
+            stage_assessments(self._kept(RESULT), self._zone),
             self._history(),
         )
 
@@ -298,6 +300,7 @@ _USED: Final = (
     "LearnerSpecialNeeds",
     "LearnerContact",
     "LearnerAttendanceSummary",
+    RESULT,
 )
 """Objects about a learner that can go into a file, in part or whole."""
 

@@ -53,6 +53,28 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A file that a LearnerTransfer asks for.
+
+    Attributes:
+        transfer: RefId of the LearnerTransfer.
+        learner: RefId of the learner.
+        attempt: Counted from 1; another one follows a file that was rejected.
+    """
+
+    transfer: str
+    learner: str
+    source: Establishment
+    destination: Establishment
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        """What it is remembered by: for equal keys one file is written, and no more."""
+        return f"{self.transfer}/{self.destination}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
 class CtfDocument:
     """A whole transfer file, not yet in any folder.
 

@@ -79,6 +79,10 @@ class Ssda903Source:
         self._done: dict[Path, tuple[str, Path]] = {}
         self._report = Report(options.max_rows)
 
+    def locate_with(self, locate: Locate) -> None:
+        """Take who is asked for the RefId of a learner; see above."""
+        self._locate = locate
+
     @property
     def counts(self) -> tuple[TableCount, ...]:
         """What became of the rows of the return that was read last."""

@@ -40,6 +40,11 @@ name = "Adds only"
 LearnerPersonal = ["publish-add"]
 LearnerAttendance = ["publish-change"]
 [agents.adder.gateway]
+[agents.directory]
+name = "Asks whose record it is"
+[agents.directory.rights]
+Identity = ["request"]
+[agents.directory.gateway]
 [agents.everybody]
 name = "May do everything"
 [agents.everybody.rights]

@@ -124,7 +124,7 @@ def test_nothing_of_the_node_listens_beyond_loopback(rabbit_node: PrivateNode) -
 
 
 def test_secrets_are_in_files_of_the_owner_alone_and_in_no_command_line(rabbit_node: PrivateNode) -> None:
-    for name in ("node.json", "rabbitmq.conf", ".erlang.cookie"):
+    for name in ("node.json", "advanced.config", ".erlang.cookie"):
         assert stat.S_IMODE((rabbit_node.folder / name).stat().st_mode) == 0o600
     cookie = (rabbit_node.folder / ".erlang.cookie").read_text()
     told = " ".join(word for process in processes(rabbit_node.folder) for word in process.cmdline())

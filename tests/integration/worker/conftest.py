@@ -1,6 +1,7 @@
 """A worker over both transports, with a real SQLite store."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from broker.protocol.envelope import Ack, Action, build_event, build_register, new_header, parse_ack, parse_message
-from broker.protocol.identifiers import AgentId, MsgId
+from broker.protocol.identifiers import AgentId, MsgId, new_msg_id
 from broker.protocol.topology import (
     BROKER_LOGIN,
     CONTROL,
     CONTROL_QUEUE,
+    DEAD_QUEUE,
+    DELIVERY,
     INTAKE,
     Permissions,
     agent_permissions,
@@ -22,11 +25,67 @@ from broker.protocol.topology import (
 from broker.rabbitmq import Management, PrivateNode
 from broker.settings import Zone
 from broker.storage import QuarantineEntry, Store, make_key, open_store
-from broker.transports import AmqpSettings, AmqpTransport, Incoming, MemoryBroker, MemoryTransport, Outgoing, Transport
+from broker.transports import (
+    AmqpSettings,
+    AmqpTransport,
+    Incoming,
+    MemoryBroker,
+    MemoryTransport,
+    Outgoing,
+    Refusal,
+    Transport,
+)
 from broker.worker import Worker
 from tests.faults.zones import RECIPIENTS, SENDER, make_zone
 
 EVERYTHING = Permissions(".*", ".*", ".*")
+
+
+@dataclass(slots=True)
+class Underway:
+    """What was published to the zone and not acknowledged by a worker yet, by message id: nobody need guess with it."""
+
+    count: Counter[str] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return self.count.total() > 0
+
+    def watched(self, transport: Transport) -> Transport:
+        """Return *transport*, of which is counted from now on what it sends to the zone, and what a worker takes."""
+        publish, refusals, poll, ack = transport.publish, transport.refusals, transport.poll, transport.ack
+        taken: dict[int, str] = {}
+
+        def publish_and_count(message: Outgoing) -> int:
+            number = publish(message)
+            self.count[message.message_id] += message.exchange in (INTAKE, CONTROL)
+            return number
+
+        def refused() -> list[Refusal]:
+            found = refusals()
+            for refusal in found:
+                self._settle(refusal.message_id)
+            return found
+
+        def poll_and_note(timeout: float) -> list[Incoming]:
+            found = poll(timeout)
+            taken.update((one.tag, one.message_id) for one in found if _is_the_zones(one.queue))
+            return found
+
+        def acknowledge(tag: int) -> None:
+            ack(tag)
+            for done in [one for one in taken if one <= tag]:
+                self._settle(taken.pop(done))
+
+        vars(transport).update(publish=publish_and_count, refusals=refused, poll=poll_and_note, ack=acknowledge)
+        return transport
+
+    def _settle(self, message_id: str) -> None:
+        if self.count[message_id]:
+            self.count[message_id] -= 1
+
+
+def _is_the_zones(queue: str) -> bool:
+    return queue != DEAD_QUEUE and not queue.startswith(agent_queue(AgentId("")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +94,7 @@ class Carrier:
 
     connect: Callable[[AgentId], Transport]
     delete_queue: Callable[[str], None]
+    underway: Underway = field(default_factory=Underway)
 
 
 @dataclass(slots=True)
@@ -98,17 +158,33 @@ class Desk:
         return parse_ack(parse_message(self.take(SENDER).body))
 
     def work(self) -> None:
-        """Let the worker work until nothing is left to do."""
-        quiet = 0
+        """Let the worker work until all that was sent to it is done, and nothing is left to do."""
         deadline = time.monotonic() + 20
-        while quiet < 5:
+        while self.worker.step(0.02 if self.carrier.underway else 0) or self.carrier.underway:
             assert time.monotonic() < deadline, "the worker does not come to rest"
-            quiet = 0 if self.worker.step(0.02) else quiet + 1
+
+    def all_for(self, agent: AgentId) -> list[Incoming]:
+        """Return all that *agent* gets, once the worker is done: what comes before a mark at the end of its queue."""
+        self.work()
+        marker = AgentId("marker")
+        if marker not in self.transports:
+            self.transports[marker] = self.carrier.connect(AgentId(BROKER_LOGIN))
+        mark = Outgoing(DELIVERY, agent, b"", new_msg_id(), "MARK", user_id=BROKER_LOGIN)
+        number = self.transports[marker].publish(mark)
+        self._wait(lambda: self.transports[marker].confirmed >= number, self.transports[marker])
+        found: list[Incoming] = []
+
+        def marked() -> bool:
+            found.extend(self.at(agent).poll(0.05))
+            return bool(found) and found[-1].message_id == mark.message_id
+
+        self._wait(marked)
+        self.at(agent).ack(found[-1].tag)
+        return found[:-1]
 
     def nothing_for(self, agent: AgentId) -> bool:
         """Tell whether *agent* gets nothing, once the worker is done."""
-        self.work()
-        return self.at(agent).poll(0.1) == []
+        return self.all_for(agent) == []
 
     def held(self) -> list[QuarantineEntry]:
         """Return what is in quarantine, once the worker is done."""
@@ -131,7 +207,8 @@ def carrier(request: pytest.FixtureRequest) -> Carrier:
         broker = MemoryBroker()
         for agent in (SENDER, *RECIPIENTS):
             broker.allow(agent, agent_permissions(agent))
-        return Carrier(lambda agent: MemoryTransport(broker, agent), broker.delete_queue)
+        underway = Underway()
+        return Carrier(lambda agent: underway.watched(MemoryTransport(broker, agent)), broker.delete_queue, underway)
     node: PrivateNode = request.getfixturevalue("rabbit_node")
     management: Management = request.getfixturevalue("management")
     vhost: str = request.getfixturevalue("vhost")
@@ -142,9 +219,13 @@ def carrier(request: pytest.FixtureRequest) -> Carrier:
     def delete_queue(queue: str) -> None:
         node.ctl("delete_queue", "--vhost", vhost, queue)
 
+    underway = Underway()
     return Carrier(
-        lambda agent: AmqpTransport(AmqpSettings(url=node.amqp_url(vhost, agent, "made-up-password"))),
+        lambda agent: underway.watched(
+            AmqpTransport(AmqpSettings(url=node.amqp_url(vhost, agent, "made-up-password")))
+        ),
         delete_queue,
+        underway,
     )
 
 

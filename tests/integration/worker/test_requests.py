@@ -194,12 +194,7 @@ class Bureau:
 
     def all_for(self, agent: AgentId) -> list[tuple[str, bytes]]:
         """Return id and body of all that *agent* gets, once the worker is done."""
-        transport = self.desk.at(agent)
-        self.desk.work()
-        messages = self.arrived.pop(agent, [])
-        while more := transport.poll(0.3):
-            messages += more
-            transport.ack(more[-1].tag)
+        messages = self.arrived.pop(agent, []) + self.desk.all_for(agent)
         return [(message.message_id, message.body) for message in messages]
 
 

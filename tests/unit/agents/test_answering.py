@@ -274,7 +274,9 @@ def test_a_database_of_the_version_before_is_brought_up_to_this_one_with_what_wa
         msg_id = Spool(store, AgentId("mis-1"), schema).ask(db, Query("SchoolInfo"))
     with sqlite3.connect(tmp_path / "state" / "agent.db", isolation_level=None) as before:
         for statement in (
-            "ALTER TABLE outbox DROP COLUMN kind", "DROP TABLE asked", "DROP TABLE packets", "PRAGMA user_version = 1",
+            "ALTER TABLE outbox DROP COLUMN kind", "DROP TABLE asked", "DROP TABLE packets", "DROP TABLE published",
+            "DROP TABLE learners", "ALTER TABLE files DROP COLUMN waiting", "ALTER TABLE files DROP COLUMN again",
+            "PRAGMA user_version = 1",
         ):  # fmt: skip
             before.execute(statement)
     before.close()

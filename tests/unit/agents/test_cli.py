@@ -134,5 +134,5 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "agents").glob("*/*.toml"))
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_every_ready_made_agent_is_right(example: Path) -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 7
     assert "right" in run("check", example, "--offline")

@@ -182,13 +182,15 @@ def test_a_pupil_has_its_blocks_in_the_order_of_the_format() -> None:
         stay("2020-09-03"),
         totals("2026", "2025-09-01/2026-08-31", 43, 46),
         about("LearnerSpecialNeeds", "<Provision>K</Provision><StartDate>2024-01-08</StartDate>"),
+        component("2" * 32, "<Stage>KS2</Stage>"),
+        result("2" * 32, "<AchievementDate>2026-07-01</AchievementDate><Result>104</Result>"),
         *contact(),
     )
 
     ctf_schema().assertValid(found)
     assert [element.tag for element in found[1][0]] == [
         "UPN", "Surname", "Forename", "DOB", "Sex", "BasicDetails", "LookedAfter", "SENhistory", "Address", "Contacts",
-        "Attendance", "SchoolHistory",
+        "Attendance", "StageAssessments", "SchoolHistory",
     ]  # fmt: skip
 
 
@@ -316,6 +318,50 @@ def test_contacts_are_in_their_order_and_those_without_a_number_come_last() -> N
 
     rows = [(row.findtext("Order"), row.findtext("Surname")) for row in found.iter("Contact")]
     assert rows == [("2", "Dallimore"), ("3", "Abernall")]
+
+
+def result(component: str, inner: str, ref_id: str = "1" * 32) -> etree._Element:
+    return parse(
+        f"<LearnerAssessmentResult RefId='{ref_id}' AssessmentComponentRefId='{component}' "
+        f"LearnerPersonalRefId='{REF}'>"
+        f"{inner}<ResultStatus>R</ResultStatus></LearnerAssessmentResult>"
+    )
+
+
+def component(ref_id: str, stages: str, years: str = "", method: str = "TT") -> etree._Element:
+    return parse(
+        f"<AssessmentResultComponent RefId='{ref_id}'>{years}<AssessmentSubjectList><Subject>MAT</Subject>"
+        f"</AssessmentSubjectList><StageList>{stages}</StageList><ResultQualifier>NM</ResultQualifier>"
+        f"<AssessmentMethod>{method}</AssessmentMethod></AssessmentResultComponent>"
+    )
+
+
+def test_results_are_by_key_stage_with_the_year_in_which_the_school_year_ends() -> None:
+    late = "<AchievementDate>2025-09-12</AchievementDate><Result>21</Result>"
+    early = "<AchievementDate>2022-07-01</AchievementDate><Result>104</Result>"
+    document = document_of(
+        learner(),
+        component("2" * 32, "<Stage>KS2</Stage>"),
+        component("3" * 32, "<Stage>KS1</Stage>", "<YearList><Year>2021</Year></YearList>", "TA"),
+        component("4" * 32, "<Stage>KS1</Stage><Stage>KS2</Stage>"),
+        *(result(number * 32, late, number * 32) for number in "23459"),
+        result("2" * 32, early),
+    )
+
+    found = etree.fromstring(document.content)
+    ctf_schema().assertValid(found)
+    rows = [[cell.text for cell in row] for row in found.iter("StageAssessment")]
+    assert [stage.findtext("Stage") for stage in found.iter("KeyStage")] == ["KS1", "KS2"]
+    assert rows == [
+        ["2021", "MAT", "TA", "R", "NM", "21", "2025-09-12"],
+        ["2022", "MAT", "TT", "R", "NM", "104", "2022-07-01"],
+        ["2026", "MAT", "TT", "R", "NM", "21", "2025-09-12"],
+    ]
+    ((_, left),) = document.left_out
+    assert sorted(each.reason.partition(":")[0] for each in left) == [
+        "its AssessmentResultComponent names no key stage, or several",
+        "the AssessmentResultComponent that it refers to is not here",
+    ]
 
 
 # what is left out

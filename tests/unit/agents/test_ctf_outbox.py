@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.connectors.contract import TargetError
-from agents.connectors.ctf_out import NOT_KNOWN, CtfDocument, CtfError, put_ctf
-from tests.unit.agents.ctf_files import TRANSFER
+from agents.connectors.ctf_out import NOT_KNOWN, TAKEN, CtfDocument, CtfError, Due, put_ctf, receipts
+from tests.unit.agents.ctf_files import HERE, THERE, TRANSFER
 
 DOCUMENT = CtfDocument(TRANSFER, b"<CTfile>Thornquist</CTfile>\n", 1, ())
 
@@ -33,6 +33,7 @@ def test_a_file_is_named_by_both_schools_and_has_a_receipt_without_anything_of_t
         "source": "8209901",
         "destination": "8379902",
         "written": "2026-10-06T14:22:31",
+        "due": [],
     }
     assert (tmp_path / "out" / receipt.file_name).read_bytes() == DOCUMENT.content
 
@@ -112,6 +113,40 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     put_ctf(tmp_path, DOCUMENT)
 
     assert names(tmp_path) == ["8209901_CTF_8379902_001.xml", "8209901_CTF_8379902_001.xml.receipt.json"]
+
+
+def test_a_file_that_a_killed_process_had_not_named_yet_is_there_once_somebody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = Due("A" * 32, "B" * 32, HERE, THERE, 2)
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.suffix == ".xml":
+            raise KeyboardInterrupt  # as a kill: nothing is tidied up
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        put_ctf(tmp_path, DOCUMENT, due=[due])
+    monkeypatch.undo()
+
+    (receipt,) = receipts(tmp_path)
+
+    assert receipt.due == (due,)
+    assert (tmp_path / receipt.file_name).read_bytes() == DOCUMENT.content
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_receipts_are_found_where_their_file_went_and_damaged_ones_are_none(tmp_path: Path) -> None:
+    receipt = put_ctf(tmp_path, DOCUMENT)
+    (tmp_path / TAKEN).mkdir()
+    for name in (receipt.file_name, f"{receipt.file_name}.receipt.json"):
+        (tmp_path / name).rename(tmp_path / TAKEN / name)
+    (tmp_path / "8209901_CTF_8369903_009.xml.receipt.json").write_text("[1]")
+
+    assert list(receipts(tmp_path)) == [receipt]
+    assert put_ctf(tmp_path, DOCUMENT).file_name == "8209901_CTF_8379902_002.xml"
 
 
 def test_a_folder_that_is_none_is_an_error_to_try_again_after(tmp_path: Path) -> None:

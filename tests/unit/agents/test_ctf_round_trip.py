@@ -1,6 +1,7 @@
 """What is written into a transfer file is read back by our own reader: nothing is lost that both of them know."""
 
 import tempfile
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from tests.unit.agents.ctf_files import (
     record,
     records_of,
 )
+from tests.unit.agents.helpers import parse
 
 HEADER: Final = {"Header/SourceSchool/LEA": HERE[:3], "Header/SourceSchool/Estab": HERE[3:]}
 LETTERS: Final = "ABCDEFGHJKLMNPQRTUVWXYZ"
@@ -254,6 +256,47 @@ def fields_of(read: Record) -> set[str]:
         for name in set().union(*(fields_of(member) for member in members)):
             found |= {name, f"{group}/{name}"}
     return found
+
+
+def texts_of(read: Record) -> list[tuple[str, str]]:
+    """Return every text of a record with its path, those of groups too, without the fields of header and file."""
+    own = [(name, text) for name, text in read.fields.items() if not name.startswith(("Header/", "File/"))]
+    for group, members in read.groups.items():
+        own += [(f"{group}/{path}", text) for member in members for path, text in texts_of(member)]
+    return own
+
+
+RESULTS: Final = (
+    parse(
+        f"<AssessmentResultComponent RefId='{'2' * 32}'><AssessmentSubjectList><Subject>MAT</Subject>"
+        "</AssessmentSubjectList><StageList><Stage>KS2</Stage></StageList><ResultQualifier>NM</ResultQualifier>"
+        "<AssessmentMethod>TT</AssessmentMethod></AssessmentResultComponent>"
+    ),
+    parse(
+        f"<LearnerAssessmentResult RefId='{'3' * 32}' AssessmentComponentRefId='{'2' * 32}' LearnerPersonalRefId='%s'>"
+        "<AchievementDate>2025-07-01</AchievementDate><Result>104</Result><ResultStatus>R</ResultStatus>"
+        "</LearnerAssessmentResult>"
+    ),
+)
+
+
+def test_of_a_whole_record_every_text_that_is_written_is_read_again(tmp_path: Path) -> None:
+    made, _ = objects_of(record(WHOLE, GROUPS))
+    learner = next(one.ref_id for one in made if one.object_type == "LearnerPersonal")
+    results = [deepcopy(each) for each in RESULTS]
+    results[1].set("LearnerPersonalRefId", learner)
+
+    document = document_of(*(one.element for one in made), *results, learners=(learner,))
+    (read,) = records_of(document.content, tmp_path)
+
+    (pupil,) = etree.fromstring(document.content).iter("Pupil")
+    written = [
+        ("/".join([*(up.tag for up in reversed([*one.iterancestors()][:-3])), one.tag]), one.text or "")
+        for one in pupil.iter()
+        if not len(one)
+    ]
+    assert len(written) > 80
+    assert sorted(texts_of(read)) == sorted(written)
 
 
 def test_every_field_that_the_mappings_read_from_a_file_is_written(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ CODES = '[EthnicityCodes]\ncodes = { ZZZZ = "Made up" }\n'
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A zone's folder with a code list of its own."""
+    """A zone's folder with a code list and a calendar of its own."""
     monkeypatch.delenv("SIFZONE_DATABASE", raising=False)
     (tmp_path / "codes").mkdir()
     (tmp_path / "codes" / "own.toml").write_text(CODES)
+    (tmp_path / "calendars").mkdir()
+    (tmp_path / "calendars" / "820.toml").write_text('title = "Schools of Quarrington"\n')
     (tmp_path / "zone.toml").write_text(ZONE)
     return tmp_path
 
@@ -36,8 +38,10 @@ def test_what_is_in_force_is_what_the_files_said_when_they_were_applied(folder: 
     apply_folder(folder)
     (folder / "zone.toml").write_text(ZONE.replace("merlin", "library"))
     (folder / "codes" / "own.toml").unlink()
+    (folder / "calendars" / "820.toml").unlink()
 
     zone = applied_zone(folder)
+    assert list(zone.calendars.by_name) == ["820"]
     assert list(zone.registry.agents) == ["merlin"]
     assert "ZZZZ" in zone.validator.schema.code_lists["EthnicityCodes"].labels
     assert list(load_zone(folder).registry.agents) == ["library"]

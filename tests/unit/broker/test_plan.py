@@ -322,6 +322,25 @@ def test_a_code_that_a_zone_adds_is_named(tmp_path: Path) -> None:
     assert said(changes) == ["+ codes EthnicityCodes gains: ZZZZ"]
 
 
+def test_calendars_that_come_change_or_go_are_named(tmp_path: Path) -> None:
+    for name, files in (("before", {"820": "", "8209902": ""}), ("after", {"820": "inset = [2026-09-01]", "830": ""})):
+        (tmp_path / name / "calendars").mkdir(parents=True)
+        for calendar, content in files.items():
+            (tmp_path / name / "calendars" / f"{calendar}.toml").write_text(f'title = "Schools"\n{content}')
+
+    assert said(plan(zone(tmp_path / "before"), zone(tmp_path / "after"))) == [
+        "~ calendars 820 has other days, or another title",
+        "- calendars 8209902 is removed: its days are counted by another",
+        '+ calendars 830 is new: "Schools"',
+    ]
+
+
+def test_that_transfers_are_no_longer_opened_is_said(tmp_path: Path) -> None:
+    after = zone(tmp_path / "after", ZONE.replace("partitions = 4", "partitions = 4\ntransfers.enabled = false"))
+
+    assert said(plan(zone(tmp_path / "before"), after)) == ["~ transfers.enabled is no instead of yes"]
+
+
 @pytest.mark.parametrize("setting", ["partitions = 8", "gateway.port = 8080"])
 def test_what_waits_for_the_next_start_is_marked(tmp_path: Path, setting: str) -> None:
     before, after = zone(tmp_path / "before"), zone(tmp_path / "after", ZONE.replace("partitions = 4", setting))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from broker.calendars import Calendars
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId, Context
 from broker.registry import Role, Topic
-from broker.settings import Zone, load_zone
+from broker.settings import Zone, configuration_files, load_zone
 from tests.unit.broker.builders import agent
 
 GOOD = """
@@ -323,3 +324,38 @@ def test_what_is_wrong_with_gateway_and_requests_is_named(tmp_path: Path, more: 
         loaded(tmp_path, more)
 
     assert key in str(caught.value)
+
+
+CALENDAR = 'title = "Schools of Quarrington"\ninset = [2026-09-01]\n'
+
+
+def test_calendars_are_read_from_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "calendars").mkdir()
+    (tmp_path / "calendars" / "820.toml").write_text(CALENDAR)
+
+    zone = load_zone(folder_with(tmp_path, GOOD))
+    assert zone.calendars.of("8209901").title == "Schools of Quarrington"
+    assert Path("calendars/820.toml") in configuration_files(tmp_path)
+
+
+def test_without_calendars_only_bank_holidays_are_known(tmp_path: Path) -> None:
+    assert load_zone(folder_with(tmp_path, GOOD)).calendars == Calendars()
+
+
+def test_a_faulty_calendar_is_named_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "calendars").mkdir()
+    (tmp_path / "calendars" / "820.toml").write_text(CALENDAR.replace("inset", "insets"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_zone(folder_with(tmp_path, GOOD))
+    assert str(caught.value).startswith(f"{tmp_path / 'calendars'}: 820: insets: ")
+
+
+@pytest.mark.parametrize(("more", "enabled"), [("", True), ("[transfers]\nenabled = false", False)])
+def test_a_zone_opens_transfers_by_itself_unless_told_not_to(tmp_path: Path, more: str, *, enabled: bool) -> None:
+    assert loaded(tmp_path, more).settings.transfers.enabled is enabled
+
+
+def test_a_transfer_setting_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"transfers\.enable: there is no such key; did you mean enabled"):
+        loaded(tmp_path, "[transfers]\nenable = true")

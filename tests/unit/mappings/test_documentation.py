@@ -10,7 +10,7 @@ from mappings import InwardMapping, MappingError, OutwardMapping, load
 
 FOLDER = Path(mappings.__file__).parent
 COLUMNS = (FOLDER / "library/csv/README.md").read_text("utf-8")
-REPORTS = dict(re.findall(r"^## (\w+\.csv) \((.*?)\)", COLUMNS, re.MULTILINE))
+REPORTS = dict(re.findall(r"^## ([\w-]+\.csv) \((.*?)\)", COLUMNS, re.MULTILINE))
 
 
 def _headings(report: str) -> set[str]:
