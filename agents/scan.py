@@ -30,6 +30,7 @@ from mappings.problems import nearest
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 200
+_NO_SUCH: Final = "the zone knows no such learner: see that its UPN is right, here and at the school; it is asked again"
 Progress = Callable[[Path, int], None]
 """Told the file being read and how many records of it are done."""
 
@@ -120,7 +121,8 @@ class Scanner:
         self._ledger = FileLedger(store)
         self._arrivals = Arrivals(settings)
         self._learners = learners or Learners(store, spool)
-        self._locates = any(source.settings.locates for source in parts.sources)
+        # Learners that connectors know by numbers have keys of their own: whoever refers to others need not wait.
+        self._waits = any(source.settings.locates and _makes_learners(source) for source in parts.sources)
         self._by_number = _ByNumber(store, self._learners)
         for source in parts.sources:
             if source.settings.locates and isinstance(source.connector, LocatingSource):
@@ -276,7 +278,7 @@ class Scanner:
         reading.records += 1
         refused = False
         objects: list[MappedObject] = []
-        referring = _Referring(self._store, self._learners) if self._locates else None
+        referring = _Referring(self._store, self._learners) if self._waits else None
         ref_ids: RefIds = self._store.keys if referring is None else referring
         for mapping in source.mappings:
             translation = mapping.translate(item, ref_ids)
@@ -285,37 +287,30 @@ class Scanner:
                 reading.report(_problem(found))
             objects += translation.objects
         reading.failed_records += refused
-        if referring is None or self._may_be_published(source, item.position, objects, referring, reading, made):
-            made.objects += ((item.position, one) for one in objects)
-        else:
-            made.left_out += objects
-
-    def _may_be_published(
-        self,
-        source: SourcePart,
-        position: str,
-        objects: list[MappedObject],
-        referring: _Referring,
-        reading: Reading,
-        made: _Made,
-    ) -> bool:
-        """Note whom the zone is to be asked for; return whether all learners that a record refers to have a RefId."""
-        if source.settings.locates:
-            for one in objects:
-                own = self._store.keys.own(LEARNER, one.key) if one.object_type == LEARNER else None
-                if own is not None and not referring.states[own].is_known:
-                    made.claims.append(claim_of(one.element, own, locate_only=source.settings.locate_only))
-        numbered = (self._by_number.states.get(one.learner_ref_id or "") for one in objects)
-        states = [*referring.states.values(), *(state for state in numbered if state is not None)]
+        states = self._states(source, objects, referring, made)
         if all(state.is_known for state in states):
-            return True
+            made.objects += ((item.position, one) for one in objects)
+            return
+        made.left_out += objects
         reading.waiting += 1
         if any(state.outcome is Outcome.NONE for state in states):
-            message = (
-                "the zone knows no such learner: see that its UPN is right here and at the school; it is asked again"
-            )
-            reading.report(Problem(position, "warn", "no-such-learner", "", message))
-        return False
+            reading.report(Problem(item.position, "warn", "no-such-learner", "", _NO_SUCH))
+
+    def _states(
+        self, source: SourcePart, objects: list[MappedObject], referring: _Referring | None, made: _Made
+    ) -> list[State]:
+        """Return what is known of the learners that a record refers to; note of whom the zone is to be asked."""
+        states: list[State] = []
+        if source.settings.locates:
+            numbered = (self._by_number.states.get(one.learner_ref_id or "") for one in objects)
+            states += (state for state in numbered if state is not None)
+        if referring is None:
+            return states
+        for one in objects:
+            own = self._store.keys.own(LEARNER, one.key) if one.object_type == LEARNER else None
+            if own is not None and not referring.states[own].is_known:
+                made.claims.append(claim_of(one.element, own, locate_only=source.settings.locate_only))
+        return [*states, *referring.states.values()]
 
     def _put(
         self,
@@ -371,6 +366,10 @@ class Scanner:
     def _failed(self, source: SourcePart, reading: Reading, reason: str) -> None:
         reading.outcome, reading.note = "failed", reason
         log.error("file_not_read", source=source.name, file=reading.path.name, reason=reason)
+
+
+def _makes_learners(source: SourcePart) -> bool:
+    return any(mapping.object_type == LEARNER for mapping in source.mappings)
 
 
 class Schedule:

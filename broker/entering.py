@@ -24,11 +24,11 @@ from broker.holdings import (
     key_of,
     rank,
 )
-from broker.learners import NOBODY, Learner, Observed, Standing, standing
+from broker.learners import Learner, Observed, Standing, standing
 from broker.protocol.envelope import Action, EventObject
 from broker.protocol.identifiers import AgentId, MsgId
 from broker.protocol.topology import intake_key
-from broker.routing import Plan, Reason, Router
+from broker.routing import Plan, Reason, Router, Standings
 from broker.views import View
 
 _FIRST_PAUSE: Final = 60.0
@@ -177,6 +177,8 @@ def follow(
     router: Router,
     schools: Mapping[str, str],
     about: str,
+    plan: Plan,
+    standings: Standings,
 ) -> Followed:
     """Return what *event* about the learner *about* leads to beside its delivery.
 
@@ -184,6 +186,8 @@ def follow(
         before: The learner as known before it; None when not known.
         observed: What it tells of the learner, see :func:`broker.learners.observe`.
         schools: Establishment number by the RefId of its SchoolInfo.
+        plan: Who may have it as the learner stands before and after it.
+        standings: How the learner stands before it and, where that differs, after it.
 
     Source:
         Our own rules: see the module.
@@ -192,19 +196,23 @@ def follow(
     if _is_kept_by_another(event, sender, key, before):
         observed = Observed()
     after = Learner(about) if observed.forgotten is not None else observed.learner or before or Learner(about)
-    at = NOBODY if before is None else standing(before, schools, router.today)
-    now = standing(after, schools, router.today)
-    plan = router.plan(sender, event.object_type, (now,))
     known = after.holdings.get(key)
+    if after is before and _is_settled(event, sender, known, plan, after):
+        return Followed(observed)
+    at, now = standings[0], standings[-1]
+    if observed.learner is None and after is not before:  # it is kept, or forgotten
+        now = standing(after, schools, router.today)
+    then = plan if now == at else router.plan(sender, event.object_type, (now,))
     if now == at and _is_settled(event, sender, known, plan, after):
         return Followed(observed)
+    if _is_first(event, after) and then.holders == plan.holders:
+        return Followed(replace(observed, learner=replace(after, holdings={key: Holding((sender,), plan.holders)})))
     draft = _Draft(after, now, router)
     if now != at:
         draft.settle(skip=None if event.action is Action.CHANGE and known is not None else key)
-    both = plan if now == at else router.plan(sender, event.object_type, (at, now))
-    recipients = frozenset(holder.agent for holder in both.holders)
+    recipients = frozenset(holder.agent for holder in plan.holders)
     step = _deleted if event.action is Action.DELETE else _published
-    withheld, as_change = step(draft, event, key, sender, recipients, plan)
+    withheld, as_change = step(draft, event, key, sender, recipients, then)
     if event.object_type == CONTACT_LINK:
         _link(draft, event, sender)
     changed = draft.of(after)
@@ -224,6 +232,11 @@ def _is_kept_by_another(event: EventObject, sender: AgentId, key: ObjectKey, bef
         return False
     known = before.holdings.get(key)
     return known is not None and any(source != sender for source in known.sources)
+
+
+def _is_first(event: EventObject, after: Learner) -> bool:
+    """Tell whether it is the first object of a learner that the zone hears of, and brings no other with it."""
+    return event.action is Action.ADD and event.object_type != CONTACT_LINK and not after.holdings and not after.fetches
 
 
 def _is_settled(event: EventObject, sender: AgentId, known: Holding | None, plan: Plan, after: Learner) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -43,6 +44,8 @@ _ULN_FORM: Final = re.compile(r"[1-9][0-9]{9}")
 _NOT_LETTERS: Final = re.compile(r"[^A-Z ]+")
 _NO_ACCENT: Final = str.maketrans({"ß": "SS", "Ø": "O", "Ł": "L", "Æ": "AE", "Œ": "OE", "Đ": "D", "Þ": "TH", "Ð": "D"})
 _SOUNDS: Final = str.maketrans("BFPVCGJKQSXZDTLMNR", "111122222222334556")
+_remembered: Final = lru_cache(maxsize=4096)
+"""One claim is compared with many others, so that the same few texts are looked at again and again."""
 _SEXES: Final = {"M": "M", "MALE": "M", "1": "M", "F": "F", "FEMALE": "F", "2": "F"}
 
 
@@ -321,6 +324,7 @@ def _upns(claim: Claim) -> _Upns:
     return _Upns(current, former - current)
 
 
+@_remembered
 def is_upn(text: str) -> bool:
     """Tell whether *text* has the form and check letter of a UPN; any other says nothing of whose it is.
 
@@ -335,6 +339,7 @@ def is_permanent(upn: str) -> bool:
     return upn[-1:].isdigit()
 
 
+@_remembered
 def is_uln(text: str) -> bool:
     """Tell whether *text* has the form and check digit of a ULN: weights 10 to 1 add to 10, modulo 11.
 
@@ -433,6 +438,7 @@ def soundex(name: str) -> str:
     return f"{letters[0]}{digits[:3]:0<3}"
 
 
+@_remembered
 def _folded(name: str) -> str:
     """Return *name* without accents, marks and case, its words one blank apart."""
     upper = name.upper().translate(_NO_ACCENT).replace("'", "").replace("\u2019", "").replace("-", " ")

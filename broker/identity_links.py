@@ -29,7 +29,7 @@ from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import RefId
 from broker.protocol.identity import Claim, Outcome, Place
 
-MOST_SHARED: Final = 100
+MOST_SHARED: Final = 50
 """Learners that share a birth date and the like, above which it tells nothing: systems write 1 January for unknown."""
 _ID_LENGTH: Final = 12
 

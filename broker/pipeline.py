@@ -468,10 +468,11 @@ def share_event(
     # what an agent says of a transfer is taken up by the zone, which publishes the case itself
     followed = followed and not (event.object_type == TRANSFER and sender in router.registry.agents)
     about = about_learner(event) if followed else None
-    plan = router.plan(sender, event.object_type, standings_of(event, observed, router, index), contexts)
+    standings = standings_of(event, observed, router, index)
+    plan = router.plan(sender, event.object_type, standings, contexts)
     after = (
-        follow(event, sender, index.learners.get(about), observed, router, index.schools, about)
-        if about
+        follow(event, sender, index.learners.get(about), observed, router, index.schools, about, plan, standings)
+        if about and standings
         else Followed(observed)
     )
     withheld: dict[Reason, list[AgentId]] = {}

@@ -15,7 +15,7 @@ from broker.settings import GatewayAgentSettings, Zone, ZoneSettings
 _NOBODY_WAITS: Final[Mapping[AgentId, int]] = MappingProxyType({})
 _HIDDEN: Final = frozenset({"database", "rabbitmq", "management"})
 """Settings that may hold a password."""
-_AT_START: Final = frozenset({"id", "partitions", "database", "rabbitmq", "management"})
+_AT_START: Final = frozenset({"id", "partitions", "database", "rabbitmq", "management", "movable_clock"})
 """Settings by which a running zone cannot go on."""
 _GATEWAY_AT_ONCE: Final = frozenset({"insecure", "require_tls"})
 _APART: Final = frozenset({"agents", "rules", "gateway", "requests", "transfers"})

@@ -192,6 +192,7 @@ class ZoneSettings(BaseModel):
     )
     rabbitmq: str = Field("", description="AMQP URL with an administrator's login; empty starts a private node.")
     management: str = Field("", description="URL of RabbitMQ's management API, with login, beside `rabbitmq`.")
+    movable_clock: bool = Field(False, description="Let people push the zone's clock ahead: for trying out alone.")
     schemas: str = Field("", description="Folder with the official SIF_Message.xsd, to use instead of our schemas.")
     rules: dict[str, Setting] = Field(default_factory=dict, description="Rule name to refuse, warn, shadow or off.")
     gateway: GatewaySettings = Field(default_factory=lambda: GatewaySettings.model_validate({}))

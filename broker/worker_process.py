@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from broker.applied import applied_zone
+from broker.clock import zone_clock
 from broker.logs import configure_logging
 from broker.protocol.errors import ZoneError
 from broker.protocol.topology import BROKER_LOGIN
@@ -41,7 +42,7 @@ def run(zone: Zone, number: int, workers: int) -> None:
     own, others = partitions_of(number, workers, zone.settings.partitions)
     settings = AmqpSettings(url=read_url(zone.credentials(BROKER_LOGIN)), name=f"{zone.id} worker {number}")
     with open_store(zone.database_url, zone.key_file) as store, AmqpTransport(settings) as transport:
-        worker = Worker(transport, store, zone)
+        worker = Worker(transport, store, zone, now=zone_clock(zone))
         worker.open(own)
         ready = ready_file(zone, number)
         told: str | None = None

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -64,8 +64,9 @@ from mappings import Objects
 _VERSION: Final = "1"
 _BATCH: Final = 500
 _WAIT_SECONDS: Final = 10
+_TURN_SECONDS: Final = 120
+"""How long a writer waits for another's transaction: a first write of all that was received takes a while."""
 _WRITER_LOCK: Final = 0x51F2_0E00_0002  # any number that nobody else takes on this server
-_WHOLE: Final = (Placement, Step)  # parts of an object whose own row says already that something came
 
 
 class DatabaseError(TargetError):
@@ -213,16 +214,16 @@ class Database:
             DatabaseError: The database cannot be used; nothing is written.
         """
         counts: list[tuple[str, int]] = []
-        received: dict[str, Received] = {}
+        news = _News(at)
         changed = False
         with self._change("written") as db:
             for object_type in OBJECTS:
-                different, removed, numbers = _bring_up_to_date(db, objects, object_type)
-                changed = changed or removed or bool(different)
+                is_different, numbers = _bring_up_to_date(db, objects, object_type, news)
+                changed = changed or is_different
                 counts += numbers
-                schools = _schools_by_number(db) if object_type == "LearnerPersonal" else {}
-                received |= {one.ref_id: one for one in _received(different, object_type, at, schools)}
-            _put(db, Received, list(received.values()))
+                if object_type == "SchoolInfo":  # the first: others are looked up in it
+                    news.schools.update(_schools_by_number(db))
+            _put(db, Received, list(news.received.values()))
             gone = _TABLES[Received]
             db.execute(delete(gone).where(gone.c.learner_ref_id.not_in(select(_TABLES[Learner].c.ref_id))))
         return Written(changed, tuple(counts))
@@ -317,7 +318,7 @@ class Database:
 
     def told(self, notices: Iterable[Told], at: str) -> None:
         """Remember that claimed notices are told; whom they were about is kept only as what makes them known again."""
-        self._settle(notices, {"sent_at": at, "claimed_at": "", "initials": ""})
+        self._settle(notices, {"sent_at": at, "claimed_at": "", })
 
     def give_up(self, notices: Iterable[Told]) -> None:
         """Let claimed notices be tried again, by whoever comes next."""
@@ -403,7 +404,7 @@ def _sqlite(url: str, path: Path) -> Engine:
         raise ConfigurationError(
             f"database file {path} cannot be opened ({error.strerror}): name one in a folder of this user"
         ) from error
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _WAIT_SECONDS})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _TURN_SECONDS})
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
@@ -443,24 +444,46 @@ def _errors(action: str) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What came with one write, about which learner and by which school; *schools* are RefIds by number."""
+
+    at: str
+    schools: dict[str, str] = field(default_factory=dict)
+    received: dict[str, Received] = field(default_factory=dict)
+
+    def note(self, row: Row, object_type: str) -> None:
+        """Note that a row is new or other than before."""
+        if isinstance(row, Learner):
+            learner, school = row.ref_id, self.schools.get(row.school_number, "")
+        else:
+            learner, school = getattr(row, "learner_ref_id", ""), getattr(row, "school_ref_id", "")
+        if learner:
+            key = f"{learner}|{school}"
+            self.received[key] = Received(key, learner, school, self.at, object_type)
+
+
 def _bring_up_to_date(
-    db: Connection, objects: Objects, object_type: str
-) -> tuple[list[Row], bool, list[tuple[str, int]]]:
-    """Make the tables of one type of object what *objects* are.
+    db: Connection, objects: Objects, object_type: str, news: _News
+) -> tuple[bool, list[tuple[str, int]]]:
+    """Make the tables of one type of object what *objects* are, and note what is new or other.
 
     Returns:
-        Rows that are new or other than before, whether rows were taken out, and how many there are by table.
+        Whether anything was written, and how many rows there are by table.
     """
     kinds = OBJECTS[object_type]
     seen: dict[type[Row], set[str]] = {kind: set() for kind in kinds}
-    different: list[Row] = []
+    changed = False
     for batch in _batches(rows_of(objects, object_type)):
         for kind in kinds:
             rows = {row.ref_id: row for row in batch if type(row) is kind}
-            different += _put(db, kind, list(rows.values()))
             seen[kind] |= rows.keys()
-    removed = [_keep_only(db, _TABLES[kind], keys) for kind, keys in seen.items()]
-    return different, any(removed), [(_TABLES[kind].name, len(keys)) for kind, keys in seen.items()]
+            for row in _put(db, kind, list(rows.values())):
+                changed = True
+                news.note(row, object_type)
+    for kind, keys in seen.items():
+        changed = _keep_only(db, _TABLES[kind], keys) or changed
+    return changed, [(_TABLES[kind].name, len(keys)) for kind, keys in seen.items()]
 
 
 def _put(db: Connection, kind: type[_Kept], rows: list[_Kept]) -> list[_Kept]:
@@ -487,16 +510,6 @@ def _keep_only(db: Connection, table: Table, keys: set[str]) -> bool:
     for part in _batches(gone):
         db.execute(delete(table).where(table.c.ref_id.in_(part)))
     return bool(gone)
-
-
-def _received(rows: Iterable[Row], object_type: str, at: str, schools: Mapping[str, str]) -> Iterator[Received]:
-    for row in rows:
-        if isinstance(row, Learner):
-            learner, school = row.ref_id, schools.get(row.school_number, "")
-        else:
-            learner, school = getattr(row, "learner_ref_id", ""), getattr(row, "school_ref_id", "")
-        if learner and not isinstance(row, _WHOLE):
-            yield Received(f"{learner}|{school}", learner, school, at, object_type)
 
 
 def _schools_by_number(db: Connection) -> dict[str, str]:

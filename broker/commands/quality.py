@@ -18,6 +18,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from broker.clock import zone_today
 from broker.commands.common import ZoneFolder, opened_store, printing
 from broker.console import QualityReport, QualityRow, QualityTrend, quality_page
 from broker.protocol.errors import ZoneError
@@ -53,7 +54,7 @@ def quality(
     A fault goes when a message shows the record without it. Pupils are named by the id in the school's own system.
     """
     loaded = load_zone(zone)
-    today = date.today()  # noqa: DTZ011  # days are the zone's own
+    today = zone_today(loaded)
     since = today - timedelta(days=days - 1)
     with opened_store(loaded) as store:
         flaws = [flaw for flaw in store.flaws(school=school, source=agent, since=since) if rule in ("", flaw.rule)]

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.calendars import DayKind, local_date
+from broker.clock import zone_clock
 from broker.commands.common import AsJson, ZoneFolder, console, opened_store
 from broker.deadlines import RULES, Deadline
 from broker.protocol.errors import ZoneError
@@ -107,7 +108,7 @@ def transfers_list(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
 ) -> None:
     """List the moves of which something is left to be done, the last to have changed first; or what is late."""
-    today = _today()
+    today = _today(zone)
     with opened_store(load_zone(zone)) as store:
         found = store.list_transfers(
             followed=None if closed or status else True,
@@ -133,7 +134,7 @@ def transfers_show(transfer: TransferId, zone: ZoneFolder = Path()) -> None:
     """Show one move: its history, what is to be done by when and by whose calendar, whom the zone asked and told."""
     with opened_store(load_zone(zone)) as store:
         case = store.transfer(transfer)
-    today = _today()
+    today = _today(zone)
     for name, value in _facts(case, today).items():
         console.print(f"{name.replace('_', ' '):14} {_said(value)}", soft_wrap=True)
     history = Table("When", "Status", "What", "By", "Why", title="History")
@@ -151,7 +152,7 @@ def transfers_show(transfer: TransferId, zone: ZoneFolder = Path()) -> None:
 @app.command("confirm", epilog="Example:  sifzone transfers confirm 0A1B2C3D")
 def transfers_confirm(transfer: TransferId, zone: ZoneFolder = Path()) -> None:
     """Say that the new school has loaded the file: somebody there says so, and its system cannot."""
-    _tell(zone, transfer, lambda _: ConfirmedByPeople(at=_now(), actor=_actor()))
+    _tell(zone, transfer, lambda _: ConfirmedByPeople(at=_now(zone), actor=_actor()))
 
 
 @app.command("reject", epilog="Example:  sifzone transfers reject 0A1B2C3D --note WR")
@@ -163,7 +164,7 @@ def transfers_reject(
     ] = "RF",
 ) -> None:
     """Say that the new school refuses the file: the old school is asked for another."""
-    _tell(zone, transfer, lambda case: Rejected(at=_now(), actor=_actor(), school=_new(case), note=Note(note)))
+    _tell(zone, transfer, lambda case: Rejected(at=_now(zone), actor=_actor(), school=_new(case), note=Note(note)))
 
 
 @app.command("found", epilog="Example:  sifzone transfers found 0A1B2C3D 8209903")
@@ -174,13 +175,13 @@ def transfers_found(
 ) -> None:
     """Say which school the learner is at, or is to be."""
     school = _establishment(establishment)
-    _tell(zone, transfer, lambda _: DestinationFound(at=_now(), actor=_actor(), school=school))
+    _tell(zone, transfer, lambda _: DestinationFound(at=_now(zone), actor=_actor(), school=school))
 
 
 @app.command("left-sector", epilog="Example:  sifzone transfers left-sector 0A1B2C3D")
 def transfers_left_sector(transfer: TransferId, zone: ZoneFolder = Path()) -> None:
     """Say that the learner is at an independent school, in Wales or farther, or in no school any more."""
-    _tell(zone, transfer, lambda _: LeftSector(at=_now(), actor=_actor()))
+    _tell(zone, transfer, lambda _: LeftSector(at=_now(zone), actor=_actor()))
 
 
 @app.command("cancel", epilog="Example:  sifzone transfers cancel 0A1B2C3D --note OC")
@@ -196,7 +197,7 @@ def transfers_cancel(
     ] = "CX",
 ) -> None:
     """Say that a move is off, or not the zone's matter: nothing more is done about it."""
-    _tell(zone, transfer, lambda _: Cancelled(at=_now(), actor=_actor(), note=Note(note)))
+    _tell(zone, transfer, lambda _: Cancelled(at=_now(zone), actor=_actor(), note=Note(note)))
 
 
 @app.command("passed", epilog="Example:  sifzone transfers passed 0A1B2C3D PEPRecordReceived --on 2026-10-09")
@@ -209,10 +210,10 @@ def transfers_passed(
     ] = None,
 ) -> None:
     """Say that a record which the zone does not carry has passed from school to school."""
-    day = on.date() if on else _today()
-    if day > _today():
+    day = on.date() if on else _today(zone)
+    if day > _today(zone):
         raise ZoneError(f"{day} is yet to come: say so on the day, or give the day on which it was with --on")
-    _tell(zone, transfer, lambda _: RecordPassed(at=_now(), actor=_actor(), record=record, on=day))
+    _tell(zone, transfer, lambda _: RecordPassed(at=_now(zone), actor=_actor(), record=record, on=day))
 
 
 @app.command("renumbered", epilog="Example:  sifzone transfers renumbered 8209902 8204002")
@@ -225,7 +226,7 @@ def transfers_renumbered(
     old, new = _establishment(school), _establishment(successor) if successor else None
     if old == new:
         raise ZoneError(f"{old} is both numbers: give the number that it had, then the one that it has")
-    event = SchoolClosedOrRenumbered(at=_now(), actor=_actor(), school=old, successor=new)
+    event = SchoolClosedOrRenumbered(at=_now(zone), actor=_actor(), school=old, successor=new)
     loaded = load_zone(zone)
     with opened_store(loaded) as store:
         found = store.list_transfers(followed=True, school=old, limit=_ALL)
@@ -288,12 +289,12 @@ def _publish(transport: Transport, messages: Sequence[Outgoing]) -> None:
         raise ZoneError("the zone's intake did not take it: see that the zone is up, then say so again")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _now(folder: Path) -> datetime:
+    return datetime.fromtimestamp(zone_clock(load_zone(folder))(), UTC)
 
 
-def _today() -> date:
-    return local_date(_now())
+def _today(folder: Path) -> date:
+    return local_date(_now(folder))
 
 
 def _actor() -> str:

@@ -10,7 +10,7 @@ _DURATION: Final = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def parse_duration(value: object) -> object:
+def parse_duration(value: object) -> timedelta:
     """Return what a settings file says as a duration, for example ``"15m"``.
 
     Raises:

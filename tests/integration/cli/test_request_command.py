@@ -25,6 +25,8 @@ from tests.integration.agents.test_requests import agent_file, group, running, u
 
 MARKER = "Group 412"
 COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C works, also where the tests were started without it
 from broker import cli
 from broker.commands.request import request, requests
 cli.main()

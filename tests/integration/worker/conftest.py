@@ -140,18 +140,23 @@ class Desk:
 
     def take(self, agent: AgentId) -> Incoming:
         """Let the worker work until *agent* gets a message; acknowledge and return it."""
-        transport = self.at(agent)
         found: list[Incoming] = []
 
         def arrived() -> bool:
-            self.worker.step(0)
-            found.extend(transport.poll(0.01))
+            found.extend(self.turn(agent))
             return bool(found)
 
         self._wait(arrived)
         assert len(found) == 1, f"{agent} got {len(found)} messages"
-        transport.ack(found[0].tag)
+        self.at(agent).ack(found[0].tag)
         return found[0]
+
+    def turn(self, agent: AgentId) -> list[Incoming]:
+        """Let the worker work a little, and return what *agent* got meanwhile; wait for whoever is to act next."""
+        transport = self.at(agent)  # consumes from now on
+        worker_is_next = bool(self.carrier.underway)
+        self.worker.step(0.02 if worker_is_next else 0)
+        return transport.poll(0 if worker_is_next else 0.01)
 
     def ack(self) -> Ack:
         """Return what the sender is answered next."""

@@ -113,8 +113,7 @@ class Bureau:
         deadline = time.monotonic() + 20
         while not waiting:
             assert time.monotonic() < deadline, f"nothing came for {agent}"
-            self.desk.worker.step(0)
-            waiting += transport.poll(0.01)
+            waiting += self.desk.turn(agent)
             if waiting:
                 transport.ack(waiting[-1].tag)
         return waiting.pop(0)

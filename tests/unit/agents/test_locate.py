@@ -484,6 +484,18 @@ def social_care(tmp_path: Path) -> Path:
     return file
 
 
+def test_who_asks_for_learners_of_others_by_number_does_not_wait_for_its_own(social_care: Path) -> None:
+    zone = Zone("social-care", lambda claim: Place(claim.key, Outcome.NONE))
+    (social_care.parent / "pupils.csv").write_text(pupils((1, "Quill")))
+    with social_care.open("a") as file:
+        file.write('[[source]]\nconnector = "csv"\npath = "pupils.csv"\nmapping = ["csv/learner"]\n')
+
+    with zone, Agent.from_file(social_care, zone.connect) as agent:
+        agent.run(once=True, limits=QUICK)
+
+    assert zone.whats() == ["LearnerPersonal Add"]
+
+
 def test_social_care_publishes_whom_the_zone_knows_and_reports_the_others_by_row(social_care: Path) -> None:
     known = {CHILD: FIRST}
 

@@ -65,7 +65,7 @@ class Zone:
         """Tell the agent what has been decided of learners; only while the zone does not run."""
         header = new_header(ZONE)
         self._send(build_relocated(header, places), header.msg_id, "SIF_SystemControl")
-        self._transport.poll(0)
+        self._turn(0)
 
     def whats(self) -> list[str]:
         """Return what the events are, in the order in which they came."""
@@ -85,11 +85,16 @@ class Zone:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            batch = self._transport.poll(0.01)
-            for incoming in batch:
-                self._take(parse_message(incoming.body))
-            if batch:
-                self._transport.ack(batch[-1].tag)
+            self._turn(0.01)
+        self._turn(0)
+
+    def _turn(self, wait: float) -> None:
+        """Take what has come, and send what there is to send."""
+        batch = self._transport.poll(wait)
+        for incoming in batch:
+            self._take(parse_message(incoming.body))
+        if batch:
+            self._transport.ack(batch[-1].tag)
         self._transport.poll(0)
 
     def _take(self, message: Message) -> None:
