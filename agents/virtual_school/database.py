@@ -318,7 +318,7 @@ class Database:
 
     def told(self, notices: Iterable[Told], at: str) -> None:
         """Remember that claimed notices are told; whom they were about is kept only as what makes them known again."""
-        self._settle(notices, {"sent_at": at, "claimed_at": "", })
+        self._settle(notices, {"sent_at": at, "claimed_at": "", "initials": ""})
 
     def give_up(self, notices: Iterable[Told]) -> None:
         """Let claimed notices be tried again, by whoever comes next."""

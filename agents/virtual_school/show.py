@@ -21,6 +21,8 @@ from broker.protocol.errors import ConfigurationError
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 _PIPED_WIDTH: Final = 240
+_REF_ID: Final = 32
+"""Letters of a RefId, which is for copying: it is not folded."""
 
 
 class Format(StrEnum):
@@ -81,8 +83,8 @@ def _safe(value: object) -> str:
 
 def _table(report: Report, width: int) -> str:
     table = Table(title=report.title, title_justify="left")
-    for _, heading in report.columns:
-        table.add_column(heading, overflow="fold")
+    for key, heading in report.columns:
+        table.add_column(heading, overflow="fold", min_width=_REF_ID if key == "ref_id" else None)
     for row in report.rows:
         # Text: brackets in a name are no markup
         table.add_row(*(Text(_CONTROL.sub(" ", _words(row[key]))) for key, _ in report.columns))

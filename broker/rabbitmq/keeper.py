@@ -22,7 +22,7 @@ What it confirmed is on disk, so nothing depends on them; connections and virtua
 3.10 then waits another five for a part that holds nothing.
 """
 SOON: Final = 0.5
-"""The same on SIGUSR1: the owner has seen to it that even the newest queue is on disk, for which else a second is due."""
+"""The same on SIGUSR1: the owner has seen to it that the newest queue is on disk, which takes a second by itself."""
 
 _PR_SET_PDEATHSIG: Final = 1
 

@@ -241,7 +241,7 @@ class PrivateNode:
     def _configure(self) -> None:
         ports = self.ports
         # Erlang terms: a start reads them in no time, and takes half a second to make such of a rabbitmq.conf.
-        rabbit = {
+        rabbit: dict[str, str | int] = {
             "tcp_listeners": f'[{{"127.0.0.1", {ports.amqp}}}]',
             "max_message_size": MAX_MESSAGE_SIZE,
             "collect_statistics_interval": STATISTICS_INTERVAL,
@@ -249,7 +249,7 @@ class PrivateNode:
             "default_user": f'<<"{self.admin_user}">>',
             "default_pass": f'<<"{self.admin_password}">>',
         }
-        management = {"tcp_config": f'[{{ip, "127.0.0.1"}}, {{port, {ports.management}}}]'}
+        management: dict[str, str | int] = {"tcp_config": f'[{{ip, "127.0.0.1"}}, {{port, {ports.management}}}]'}
         (self.folder / "rabbitmq.conf").unlink(missing_ok=True)  # older versions of ours wrote one
         _write(
             self.folder / "advanced.config",

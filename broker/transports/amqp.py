@@ -43,6 +43,8 @@ _REFUSALS: Final = ("ConnectionClosedByBroker: (403)", "ConnectionClosedByBroker
 
 The classes of those errors do not tell, since pika also guesses them from a connection that broke off at that moment.
 """
+_BINDINGS_AT_ONCE: Final = 50
+"""Bindings of which only the last is answered: a zone has hundreds, and a refusal ends the channel anyway."""
 _COMMAND_INVALID: Final = 503  # among others, an exchange type that no plugin brings
 
 
@@ -266,7 +268,12 @@ class _Declaring:
         self.done = False
         self.loss: Loss | None = None
         self.moved_at = time.monotonic()
-        self._things, self._left, self._on_done = things, len(things), on_done
+        self._things, self._on_done = things, on_done
+        self._answered = [
+            not isinstance(thing, Binding) or number % _BINDINGS_AT_ONCE == 0
+            for number, thing in enumerate(reversed(things))
+        ][::-1]
+        self._left = sum(self._answered)
         self._channel: Any = None
         if things:
             connection.channel(on_open_callback=self._on_channel)
@@ -276,14 +283,14 @@ class _Declaring:
     def _on_channel(self, channel: Any) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._on_closed)
-        for thing in self._things:
+        for thing, answered in zip(self._things, self._answered, strict=True):
             match thing:
                 case Exchange(name, kind, arguments):
                     channel.exchange_declare(name, kind, durable=True, arguments=dict(arguments), callback=self._on_one)
                 case Queue(name, arguments):
                     channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=self._on_one)
                 case Binding(exchange, queue, key):
-                    channel.queue_bind(queue, exchange, key, callback=self._on_one)
+                    channel.queue_bind(queue, exchange, key, callback=self._on_one if answered else None)
 
     def _on_one(self, _answer: Any) -> None:
         self._left -= 1

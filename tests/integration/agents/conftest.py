@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.protocol.topology import Permissions
 from broker.rabbitmq import Management
 from broker.transports import AmqpSettings, AmqpTransport, MemoryBroker, MemoryTransport, Transport
 
@@ -38,7 +39,7 @@ def agent_url(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
     def url(login: str) -> str:
         if login not in made:
             management.ensure_user(login, "secret")
-            node.ctl("set_permissions", "-p", vhost, login, ".*", ".*", ".*")
+            management.set_permissions(vhost, login, Permissions(".*", ".*", ".*"))
             made.append(login)
         address: str = node.amqp_url(vhost, login, "secret")
         return address

@@ -205,6 +205,11 @@ class Desk:
                 transport.poll(0.05)
 
 
+in_memory = pytest.mark.parametrize("carrier", ["memory"], indirect=True)
+"""Marks what a worker decides of one message alone: what carries it has no part in that, and the contract of transports
+says that both carry alike (tests/integration/transports/test_contract.py)."""
+
+
 @pytest.fixture(params=["memory", "amqp"])
 def carrier(request: pytest.FixtureRequest) -> Carrier:
     """A message broker on which each agent has its own rights."""

@@ -42,7 +42,7 @@ from broker.storage import Batch, LearnerRow, Store, make_key, open_store
 from broker.transports import Incoming, Outgoing, Transport
 from broker.worker import Worker
 from tests.faults.zones import RECIPIENTS, SENDER
-from tests.integration.worker.conftest import Carrier, Desk
+from tests.integration.worker.conftest import Carrier, Desk, in_memory
 from tests.unit.broker.builders import NS, personal, request, response
 
 PROVIDER: Final = SENDER
@@ -340,6 +340,7 @@ def test_packets_come_back_in_order_cut_to_what_the_requester_may_have(bureau: B
     assert bureau.all_for(PROVIDER) == []
 
 
+@in_memory
 def test_an_invalid_object_stays_behind_and_its_faults_are_kept(bureau: Bureau) -> None:
     msg_id = bureau.asked()
     good, bad = new_ref_id(), new_ref_id()
@@ -353,6 +354,7 @@ def test_an_invalid_object_stays_behind_and_its_faults_are_kept(bureau: Bureau) 
     assert SECRET not in repr(bureau.store.flaws())
 
 
+@in_memory
 def test_a_learner_that_is_shielded_stays_behind(bureau: Bureau) -> None:
     msg_id = bureau.asked()
     ref = new_ref_id()
@@ -364,6 +366,7 @@ def test_a_learner_that_is_shielded_stays_behind(bureau: Bureau) -> None:
     assert bureau.known(msg_id).left_out == 1
 
 
+@in_memory
 def test_an_error_of_the_responders_ends_the_request(bureau: Bureau) -> None:
     msg_id = bureau.asked()
 
@@ -394,6 +397,7 @@ def test_the_zone_answers_for_its_own_objects(bureau: Bureau) -> None:
     assert bureau.all_for(PROVIDER) == []
 
 
+@in_memory
 def test_an_answer_of_the_zones_that_does_not_fit_is_an_error(bureau: Bureau) -> None:
     msg_id = bureau.ask(object_type="SIF_ZoneStatus", buffer=500)
 
@@ -414,6 +418,7 @@ def test_an_answer_of_the_zones_that_does_not_fit_is_an_error(bureau: Bureau) ->
     ],
     ids=["no right", "no such object", "nobody answers", "more than its own buffer"],
 )
+@in_memory
 def test_a_request_that_nobody_is_to_answer_is_told_to_whoever_asks(
     bureau: Bureau, more: dict[str, Any], expected: tuple[int, int]
 ) -> None:
@@ -426,6 +431,7 @@ def test_a_request_that_nobody_is_to_answer_is_told_to_whoever_asks(
     assert bureau.all_for(PROVIDER) == []
 
 
+@in_memory
 def test_another_request_under_the_same_id_is_refused(bureau: Bureau) -> None:
     msg_id = bureau.asked()
 
@@ -436,6 +442,7 @@ def test_another_request_under_the_same_id_is_refused(bureau: Bureau) -> None:
     assert bureau.known(msg_id).requester == ASKER
 
 
+@in_memory
 def test_who_has_not_registered_neither_asks_nor_answers(bureau: Bureau) -> None:
     msg_id = bureau.asked()
     for agent in (ASKER, PROVIDER):
@@ -475,6 +482,7 @@ def test_who_has_not_registered_neither_asks_nor_answers(bureau: Bureau) -> None
         "rows",
     ],
 )
+@in_memory
 def test_a_wrong_answer_is_told_to_whoever_gave_it_and_nobody_waits_for_a_better_one(
     bureau: Bureau, more: dict[str, Any], expected: tuple[int, int]
 ) -> None:
@@ -493,6 +501,7 @@ def test_a_wrong_answer_is_told_to_whoever_gave_it_and_nobody_waits_for_a_better
     assert bureau.all_for(ASKER) == []
 
 
+@in_memory
 def test_a_packet_larger_than_the_buffer_ends_the_request(bureau: Bureau) -> None:
     msg_id = bureau.asked(buffer=1_000)
 
@@ -502,6 +511,7 @@ def test_a_packet_larger_than_the_buffer_ends_the_request(bureau: Bureau) -> Non
     assert bureau.answered().error == (8, 11)
 
 
+@in_memory
 def test_another_agents_answer_changes_nothing(bureau: Bureau) -> None:
     msg_id = bureau.asked()
     ref = new_ref_id()
@@ -515,6 +525,7 @@ def test_another_agents_answer_changes_nothing(bureau: Bureau) -> None:
     assert bureau.answered().objects == [cut(ref)]
 
 
+@in_memory
 def test_an_answer_to_no_request_is_refused(bureau: Bureau) -> None:
     bureau.answer(new_msg_id(), learner(new_ref_id()))
 
@@ -546,6 +557,7 @@ def test_a_packet_sent_again_under_its_id_is_passed_on_once(bureau: Bureau) -> N
     assert bureau.known(msg_id).next_packet == 2
 
 
+@in_memory
 def test_a_fault_of_the_zones_own_stops_nobody_else(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
     msg_id = bureau.asked()
 
@@ -582,6 +594,7 @@ def test_who_asked_may_cancel_and_is_told_if_it_wants(bureau: Bureau, how: str) 
     assert bureau.all_for(ASKER) == []
 
 
+@in_memory
 def test_nobody_else_may_cancel(bureau: Bureau) -> None:
     msg_id = bureau.asked()
 
@@ -591,6 +604,7 @@ def test_nobody_else_may_cancel(bureau: Bureau) -> None:
     assert bureau.all_for(ASKER) == []
 
 
+@in_memory
 def test_what_has_ended_is_not_cancelled_again(bureau: Bureau) -> None:
     msg_id = bureau.asked()
     bureau.answer(msg_id)
@@ -603,6 +617,7 @@ def test_what_has_ended_is_not_cancelled_again(bureau: Bureau) -> None:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
+@in_memory
 def test_a_responder_that_is_pushed_to_hears_of_it(bureau: Bureau, mode: Mode) -> None:
     said = replace(bureau.store.live().registrations[PROVIDER], mode=mode)
     bureau.store.change_registry(lambda _live: (None, (Registered(said),)))
@@ -645,6 +660,7 @@ def test_a_packet_that_came_in_time_is_not_overtaken_by_the_zones_own_word(burea
     assert bureau.known(msg_id).is_open
 
 
+@in_memory
 def test_who_takes_its_leave_ends_what_it_was_to_answer(bureau: Bureau) -> None:
     mine, others = bureau.asked(), bureau.asked(RESPONDER, destination_id=RESPONDER)
 
@@ -840,6 +856,7 @@ def test_an_agent_has_no_answers_sent_elsewhere(bureau: Bureau) -> None:
     [("2.1", 1_000_000, "4", "version-not-listed"), ("2.*", 4_096, "2", "larger-than-buffer")],
     ids=["version", "buffer"],
 )
+@in_memory
 def test_what_a_recipient_cannot_take_is_told_to_whoever_wants_to_know(
     bureau: Bureau, version: str, buffer: int, code: str, reason: str
 ) -> None:
@@ -864,6 +881,7 @@ def test_what_a_recipient_cannot_take_is_told_to_whoever_wants_to_know(
     assert (rows["withheld"].audience, rows["withheld"].reason) == ((ASKER,), reason)
 
 
+@in_memory
 def test_who_wants_to_know_and_cannot_read_it_is_not_sent_it(bureau: Bureau) -> None:
     for agent in (ASKER, WATCHER):
         bureau.register(agent, "2.1")
@@ -875,6 +893,7 @@ def test_who_wants_to_know_and_cannot_read_it_is_not_sent_it(bureau: Bureau) -> 
     assert "withheld" in {row.outcome for row in bureau.store.explain(header.msg_id)}
 
 
+@in_memory
 def test_an_event_that_everybody_takes_makes_no_entry(bureau: Bureau) -> None:
     ref, header = new_ref_id(), new_header(PROVIDER)
 
@@ -884,6 +903,7 @@ def test_an_event_that_everybody_takes_makes_no_entry(bureau: Bureau) -> None:
     assert bureau.all_for(WATCHER) == []
 
 
+@in_memory
 def test_registrations_are_kept_as_they_were_said(bureau: Bureau) -> None:
     said = bureau.store.live().registrations[ASKER]
 

@@ -15,7 +15,7 @@ from broker.storage import Batch, LearnerRow, Store
 from broker.transports import Outgoing
 from broker.worker import Worker
 from tests.faults.zones import RECIPIENTS, SENDER
-from tests.integration.worker.conftest import Desk
+from tests.integration.worker.conftest import Desk, in_memory
 
 PLATFORM_A, PLATFORM_B, VIRTUAL_SCHOOL = RECIPIENTS
 SECRET = "Unmistakable-Made-Up-Surname"
@@ -44,6 +44,7 @@ def test_each_recipient_gets_its_own_view_under_the_original_message_id(desk: De
         assert found.element.get("RefId") == ref
 
 
+@in_memory
 def test_learner_not_in_care_is_withheld_from_the_virtual_school_and_the_ledger_says_why(desk: Desk) -> None:
     ref = new_ref_id()
     msg_id = desk.send_event("LearnerPersonal", Action.ADD, learner(ref, care="No"), ref)
@@ -137,6 +138,7 @@ def test_refused_event_is_answered_kept_and_told_without_element_text(desk: Desk
     assert desk.nothing_for(PLATFORM_A)
 
 
+@in_memory
 def test_unregistered_agent_is_refused_with_4_9(desk: Desk) -> None:
     desk.store.change_registry(lambda _live: (None, (Unregistered(SENDER),)))
     ref = new_ref_id()
@@ -203,6 +205,7 @@ def test_hostile_bytes_are_refused_and_kept_and_the_worker_lives(desk: Desk, nam
     assert desk.send_event("LearnerPersonal", Action.ADD, learner(ref), ref) == desk.take(PLATFORM_A).message_id
 
 
+@in_memory
 def test_each_kind_of_hostile_bytes_has_its_own_error(desk: Desk) -> None:
     descriptions = set()
     for name in HOSTILE:
@@ -222,6 +225,7 @@ def test_each_kind_of_hostile_bytes_has_its_own_error(desk: Desk) -> None:
         pytest.param(b'Version="2.4"', b'Version="9.9"', 12, 3, id="unknown-version"),
     ],
 )
+@in_memory
 def test_lying_envelopes_are_refused_each_with_its_code(
     desk: Desk, old: bytes, new: bytes, category: int, code: int
 ) -> None:
@@ -251,6 +255,7 @@ def test_memory_stays_flat_under_hostile_messages(desk: Desk) -> None:
     assert grown < 80 * 1024 * 1024, f"{grown:,} bytes more after 27 hostile messages of up to 50 MB"
 
 
+@in_memory
 def test_login_that_another_agent_names_as_source_is_the_one_answered(desk: Desk) -> None:
     ref = new_ref_id()
     header = new_header(PLATFORM_A)
@@ -261,6 +266,7 @@ def test_login_that_another_agent_names_as_source_is_the_one_answered(desk: Desk
     assert desk.nothing_for(PLATFORM_A)
 
 
+@in_memory
 def test_what_is_wrong_with_a_record_is_kept_until_a_message_shows_it_mended(desk: Desk) -> None:
     ref = new_ref_id()
     wrong = learner(ref).replace(b"<InCare>", b"<UPN>A820990120001</UPN><InCare>")
@@ -283,6 +289,7 @@ def test_what_is_wrong_with_a_record_is_kept_until_a_message_shows_it_mended(des
     assert desk.store.flaws() == []
 
 
+@in_memory
 def test_what_is_known_of_a_learner_whose_messages_other_workers_have_is_never_old(desk: Desk) -> None:
     ref, sibling = new_ref_id(), new_ref_id()
     member = f"<LearnerPersonalRefId>{sibling}</LearnerPersonalRefId><UIPI>7</UIPI>"

@@ -2,8 +2,10 @@
 
 import shutil
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,10 +17,11 @@ import agents.answers
 import agents.connectors
 import agents.runtime
 from agents import Agent, Limits, NotFinished
-from agents.files import FileLedger
+from agents.connectors.contract import Item
+from agents.files import FileLedger, Reading
 from agents.learners import Learners, claim_of
-from agents.parts import make_parts
-from agents.scan import Scanner
+from agents.parts import SourcePart, make_parts
+from agents.scan import Scanner, _Made
 from agents.settings import read_settings
 from agents.show import status, status_tables
 from agents.spool import Spool
@@ -326,6 +329,67 @@ def test_a_decision_that_cannot_be_read_is_kept_as_failed_with_what_is_wrong(tmp
     assert "Relocated/Learner[1]/@Key must be 32 upper-case" in failed.reason
 
 
+@contextmanager
+def running(school: School) -> Iterator[None]:
+    """Run the school's agent beside what is inside."""
+    with Agent.from_file(school.file, school.zone.connect) as agent:
+        thread = threading.Thread(target=agent.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            agent.stop()
+            thread.join()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_an_agent_that_runs_publishes_when_the_zone_has_said_and_again_when_it_decides_otherwise(
+    tmp_path: Path,
+) -> None:
+    zone = Zone("mis-1", found_as({upn(1): FIRST}))
+    school = School(tmp_path, zone)
+    own = school.own(1)
+
+    with running(school):
+        with zone:
+            until(lambda: len(zone.taken) == 4)
+        zone.decide([Place(own, Outcome.FOUND, SECOND)])
+        with zone:
+            until(lambda: len(zone.taken) == 8)
+
+    assert Counter(zone.whats()[6:]) == adds(1)
+    assert {taken.learner for taken in zone.taken[6:]} == {SECOND}
+
+
+def test_the_zone_is_asked_again_when_the_connection_was_lost_before_it_answered(tmp_path: Path) -> None:
+    zone = Zone("mis-1", lambda _claim: None)
+    school = School(tmp_path, zone)
+
+    with running(school), zone:
+        until(lambda: len(zone.asked) == 1)
+        zone.says = found_as({})
+        zone.broker.disconnect("mis-1")
+        until(lambda: len(zone.taken) == 4)
+
+    assert zone.asked[0] == zone.asked[1]
+
+
+def test_an_agent_that_is_told_to_ask_no_more_keeps_to_what_it_was_told(tmp_path: Path) -> None:
+    school = School(tmp_path, Zone("mis-1", found_as({upn(1): FIRST})))
+    school.run()
+    school.write("")
+    school.pupils((1, "Quilty"), (2, "Plume"))
+
+    assert school.run() == ["LearnerPersonal Change"]
+    assert school.zone.taken[-1].ref_id == FIRST
+
+
 # -- the parts alone --
 
 
@@ -413,9 +477,9 @@ def test_a_file_that_is_being_read_when_a_learner_moves_is_read_from_its_beginni
     translate = site.scanner._translate
     moved: list[RefId] = []
 
-    def moves(*arguments: object) -> None:
-        translate(*arguments)  # type: ignore[arg-type]
-        if not moved:
+    def moves(source: SourcePart, item: Item, reading: Reading, made: _Made) -> None:
+        translate(source, item, reading, made)
+        if made.objects and not moved:
             moved.append(THIRD)
             site.relocate(1, THIRD)
 

@@ -5,7 +5,7 @@ import pytest
 from agents.spool import Seen, Spool
 from agents.store import Store
 from broker.protocol.envelope import Ack, event_objects, parse_message
-from tests.unit.agents.helpers import REF, learner
+from tests.unit.agents.helpers import REF, learner, parse
 
 
 def put(store: Store, spool: Spool, name: str, source: str = "a", *, complete: bool = False) -> str | None:
@@ -119,3 +119,29 @@ def test_nothing_but_bodies_that_wait_holds_personal_data(store: Store, spool: S
     rows = [str(row) for table in ("sync", "shapes", "sent", "outbox") for row in store.query(f"SELECT * FROM {table}")]  # noqa: S608
     assert rows
     assert not [row for row in rows if "Marker" in row]
+
+
+def test_of_a_learner_that_is_withdrawn_what_does_not_name_it_stays_and_follows_it(store: Store, spool: Spool) -> None:
+    new = "A" * 32
+    contact = parse(f"<ContactPersonal RefId='{1:032X}'/>")
+    picture = parse(f"<PersonPicture PersonRefId='{REF}'/>")
+    entitlement = parse(
+        f"<LearnerEntitlement RefId='{2:032X}'><LearnerPersonalRefId>{REF}</LearnerPersonalRefId></LearnerEntitlement>"
+    )
+    with store.transaction() as db:
+        for source in ("first", "second"):
+            spool.put(db, source, learner())
+        for element in (contact, picture, entitlement, parse(f"<SchoolInfo RefId='{3:032X}'/>")):
+            spool.put(db, "first", element, routing_key=None if "SchoolInfo" in element.tag else REF)
+        before = spool.count()
+        assert spool.withdraw(db, frozenset({REF}), {REF: new}) == 3
+
+    deletes = spool.waiting(0)[before:]
+    assert [(event.object_type, event.action, event.routing_key) for event in deletes] == [
+        ("LearnerEntitlement", "Delete", REF),
+        ("PersonPicture", "Delete", REF),
+        ("LearnerPersonal", "Delete", REF),
+    ]
+    assert spool.published() == {"ContactPersonal": 1, "SchoolInfo": 1}
+    assert store.query("SELECT routing_key FROM sync WHERE object_type = 'ContactPersonal'") == [(new,)]
+    assert store.query("SELECT object_type FROM published ORDER BY 1") == [("ContactPersonal",), ("SchoolInfo",)]

@@ -86,16 +86,17 @@ class Zone:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._turn(0.01)
-        self._turn(0)
+        while self._turn(0):
+            pass
 
-    def _turn(self, wait: float) -> None:
-        """Take what has come, and send what there is to send."""
+    def _turn(self, wait: float) -> bool:
+        """Send what there is to send, and take what has come; return whether anything has."""
         batch = self._transport.poll(wait)
         for incoming in batch:
             self._take(parse_message(incoming.body))
         if batch:
             self._transport.ack(batch[-1].tag)
-        self._transport.poll(0)
+        return bool(batch)
 
     def _take(self, message: Message) -> None:
         if message.kind == "SIF_Register":

@@ -123,6 +123,28 @@ def test_a_reader_sees_the_old_rows_until_all_of_a_write_is_there(both: Database
     assert (after.learners[ZED].family_name, after.care[ZED][0].starts) == ("Newname", date(2026, 11, 3))
 
 
+def test_one_look_sees_one_moment_though_another_writes_in_the_middle_of_it(both: Database, database_url: str) -> None:
+    objects = two_learners()
+    both.write(objects, AT)
+    objects.put(learner(ZED, "Newname"), care(since="2026-11-03"))
+    pending = [objects]
+
+    def write_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM learner" in statement and pending:
+            with open_database(database_url, make=False) as other:
+                other.write(pending.pop(), LATER)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", write_once)
+    try:
+        seen = both.facts(TODAY)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", write_once)
+
+    assert pending == []
+    assert (seen.learners[ZED].family_name, seen.care[ZED][0].starts) == ("Quill", date(2026, 11, 2))
+    assert both.facts(TODAY).care[ZED][0].starts == date(2026, 11, 3)
+
+
 def test_a_write_that_fails_leaves_what_was_there(both: Database) -> None:
     both.write(two_learners(), AT)
 

@@ -1,6 +1,8 @@
 """Notices: what is told, each once, with initials and a link alone; kept while the mail server is away."""
 
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -28,7 +30,7 @@ from tests.unit.agents.virtual_school.objects import (
     transfer,
     two_learners,
 )
-from tests.unit.agents.virtual_school.post import PostOffice, running_post_office
+from tests.unit.agents.virtual_school.post import PostOffice, own_certificate, running_post_office
 
 AT = "2026-11-16T08:00:00+00:00"
 MORNING = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
@@ -167,6 +169,13 @@ def test_a_silence_is_told_once_however_long_and_again_when_it_comes_again(
     assert said == [[], silent, [], [], silent]
 
 
+def test_where_nobody_knows_the_school_days_silence_is_not_told(database: Database, post_office: PostOffice) -> None:
+    objects = quiet()
+    objects.put(mark("2026-11-12"))
+
+    assert [line for line in told(database, Calendars(), objects, post_office) if "attendance" in line] == []
+
+
 def test_of_a_newcomers_past_nothing_is_told(database: Database, calendars: Calendars, post_office: PostOffice) -> None:
     objects = quiet()
     told(database, calendars, objects, post_office)
@@ -286,7 +295,7 @@ def test_what_somebody_claimed_and_never_told_is_told_by_another(
 
 
 def test_initials_are_forgotten_when_they_are_told(
-    database: Database, calendars: Calendars, post_office: PostOffice
+    database: Database, tmp_path: Path, calendars: Calendars, post_office: PostOffice
 ) -> None:
     objects = quiet()
     told(database, calendars, objects, post_office)
@@ -294,6 +303,8 @@ def test_initials_are_forgotten_when_they_are_told(
     told(database, calendars, objects, post_office)
 
     assert database.waiting() == ()
+    with closing(sqlite3.connect(tmp_path / "virtual-school.db")) as db:
+        assert {initials for (initials,) in db.execute("SELECT initials FROM notice WHERE kind = 'off-roll'")} == {""}
     assert database.roll_told() == ({ZED: "Z. Q."}, True)
 
 
@@ -325,7 +336,10 @@ def test_a_digest_goes_once_a_day_from_its_hour_on(
     watch = Watch(database, Notifier(database, chosen, calendars, send), chosen)
     summer = datetime(2026, 7, 1, 7, 59, tzinfo=UTC)  # one minute to nine in England
     counts = []
+    objects = two_learners()
     for minutes in (0, 1, 60):
+        objects.put(exclusion(str(minutes)[0], YAR))
+        database.write(objects, AT)
         watch.turn(summer + timedelta(minutes=minutes), woken=True)
         counts.append(len(post_office.all()))
 
@@ -399,3 +413,16 @@ def test_encryption_is_not_given_up_where_the_server_has_none(post_office: PostO
     with pytest.raises(MailError, match="check host, port and security"):
         send(options(post_office, security="starttls"), EmailMessage())
     assert post_office.all() == []
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_mail_is_encrypted_to_a_server_that_is_trusted_and_to_no_other(tmp_path: Path, security: str) -> None:
+    certificate = own_certificate(tmp_path)
+    with running_post_office(certificate=certificate, implicit=security == "tls") as office:
+        mail = EmailMessage()
+        mail.set_content("hello")
+        send(options(office, security=security, ca_file=str(certificate)), mail)
+        assert len(office.all()) == 1
+        with pytest.raises(MailError, match="SSLCertVerificationError"):
+            send(options(office, security=security), mail)
+        assert office.all() == []
