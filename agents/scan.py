@@ -40,7 +40,7 @@ class Stopped(Exception):
 
 
 class _Moved(Exception):
-    """A learner has got another RefId while a file was read: what was made of the file is stale."""
+    """A learner has got another RefId while a file was read: the file is read again when the zone has the Deletes."""
 
 
 class _Referring:
@@ -122,6 +122,7 @@ class Scanner:
         self._arrivals = Arrivals(settings)
         self._learners = learners or Learners(store, spool)
         # Learners that connectors know by numbers have keys of their own: whoever refers to others need not wait.
+        self._moved = self._learners.moved
         self._waits = any(source.settings.locates and _makes_learners(source) for source in parts.sources)
         self._by_number = _ByNumber(store, self._learners)
         for source in parts.sources:
@@ -140,8 +141,15 @@ class Scanner:
         Raises:
             Stopped: The agent is to stop.
         """
+        self._moved = self._learners.moved  # before it is asked whether all is ready: nothing falls between the two
         if not self._learners.ready():
             return True
+        try:
+            return self._scan(source, retry=retry)
+        except _Moved:
+            return True
+
+    def _scan(self, source: SourcePart, *, retry: bool) -> bool:
         unsettled = False
         paths = matching(source.pattern, newest_only=source.settings.complete)
         for path in reversed(paths):  # of two that have an object, the newer one tells
@@ -193,18 +201,8 @@ class Scanner:
         self._read_whole(source, path, mark, digest, Wanted.CHANGES)
 
     def _read_whole(self, source: SourcePart, path: Path, mark: str, digest: str, wanted: Wanted) -> None:
-        events = 0
-        while True:
-            reading = Reading(path, events=events)
-            try:
-                self._read_once(source, reading, mark, digest, wanted)
-            except _Moved:
-                events = reading.events
-                continue
-            break
-
-    def _read_once(self, source: SourcePart, reading: Reading, mark: str, digest: str, wanted: Wanted) -> None:
-        answers, moved = self._learners.answers, self._learners.moved
+        reading = Reading(path)
+        answers = self._learners.answers
         try:
             self._read_records(source, reading, wanted)
         except SourceError as error:
@@ -217,7 +215,7 @@ class Scanner:
             message = f"{reading.waiting} records are left out until the zone has said whose they are"
             reading.report(Problem(reading.path.name, "warn", "not-located", "", message))
         with self._store.transaction() as db:
-            self._check_moved(moved)
+            self._check_moved()
             if source.settings.complete and reading.outcome == "read":
                 self._delete_vanished(db, source, reading)
             # An answer that has come since the file was begun found no record of it to be read again.
@@ -236,12 +234,12 @@ class Scanner:
             note=reading.note,
         )
 
-    def _check_moved(self, moved: int) -> None:
-        if self._learners.moved != moved:
+    def _check_moved(self) -> None:
+        """Raise when what was made since the scan began may be stale, or would overtake Deletes; in a transaction."""
+        if self._learners.moved != self._moved:
             raise _Moved
 
     def _read_records(self, source: SourcePart, reading: Reading, wanted: Wanted) -> None:
-        moved = self._learners.moved
         self._by_number.start()
         items = iter(source.connector.read(reading.path))
         with self._store.transaction() as db:
@@ -256,7 +254,7 @@ class Scanner:
             self._by_number.claims.clear()
             # What was published and what is to be sent are one transaction: a crash leaves both or neither.
             with self._store.transaction() as db:
-                self._check_moved(moved)
+                self._check_moved()
                 for position, one in made.objects:
                     self._put(db, source, reading, position, one, wanted)
                 for one in made.left_out:

@@ -466,7 +466,7 @@ def test_a_decision_is_whole_or_not_at_all(site: Site) -> None:
     assert site.learners.state(own).ref_id == FIRST
 
 
-def test_a_file_that_is_being_read_when_a_learner_moves_is_read_from_its_beginning(
+def test_a_file_that_is_being_read_when_a_learner_moves_is_read_again_when_the_zone_has_the_deletes(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.scan()
@@ -484,14 +484,35 @@ def test_a_file_that_is_being_read_when_a_learner_moves_is_read_from_its_beginni
             site.relocate(1, THIRD)
 
     monkeypatch.setattr(site.scanner, "_translate", moves)
-    site.scanner.scan(site.parts.sources[1])
+    assert site.scanner.scan(site.parts.sources[1])  # has to wait
 
-    events = [(event.object_type, event.action, event.routing_key) for event in site.spool.waiting(0)]
-    assert events == [
-        ("LearnerSchoolEnrolment", "Delete", FIRST),
-        ("LearnerPersonal", "Delete", FIRST),
-        ("LearnerPersonal", "Add", THIRD),
+    assert [(event.object_type, event.action) for event in site.spool.waiting(0)] == [
+        ("LearnerSchoolEnrolment", "Delete"),
+        ("LearnerPersonal", "Delete"),
     ]
+    site.spool.confirmed(site.spool.waiting(0))
+    assert not site.scanner.scan(site.parts.sources[1])
+    (event,) = site.spool.waiting(0)
+    assert (event.object_type, event.action, event.routing_key) == ("LearnerPersonal", "Add", THIRD)
+
+
+def test_a_learner_that_moves_between_the_look_at_the_zone_and_the_first_file_lets_none_be_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.scan()
+    site.answer(FIRST, SECOND)
+    site.scan()
+    site.spool.confirmed(site.spool.waiting(0))
+    ready = site.learners.ready
+
+    def moves_then() -> bool:
+        answer = ready()
+        site.relocate(1, THIRD)
+        return answer
+
+    monkeypatch.setattr(site.learners, "ready", moves_then)
+    assert site.scanner.scan(site.parts.sources[1])
+    assert {event.action for event in site.spool.waiting(0)} == {"Delete"}
 
 
 def test_an_answer_that_comes_while_a_file_is_read_lets_it_be_read_again(
