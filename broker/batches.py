@@ -122,9 +122,14 @@ def judged_row(judged: Judged, source: AgentId) -> JudgedRow:
     """Return what was found in a record as it is stored: of several findings at one place by one rule, the first.
 
     At most 100 of them and none very long, since names in them may be an agent's own.
+
+    Args:
+        source: Who published it, unless the record is another's.
     """
     if not judged.findings:
-        return JudgedRow(source, judged.object_type, judged.key, "", "", judged.seen, ())
+        return JudgedRow(
+            judged.source or source, judged.object_type, judged.key, "", "", judged.seen, (), rule=judged.rule
+        )
     flaws: dict[tuple[str, str], FlawRow] = {}
     for found in judged.findings:
         path, message = found.path[:_MAX_PATH], found.message[:_MAX_MESSAGE]

@@ -6,7 +6,7 @@ The decisions come in the order of SIF: readable, envelope, sender, rights, sche
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import Final, cast
 
 from lxml import etree
@@ -14,7 +14,7 @@ from lxml import etree
 import schemas
 from broker.entering import Followed, Removal, follow
 from broker.holdings import TRANSFER
-from broker.learners import NOBODY, LearnerIndex, Observed, observe, standing
+from broker.learners import NOBODY, Learner, LearnerIndex, Observed, observe, standing
 from broker.protocol.documents import MAX_ELEMENTS, MAX_MESSAGE_BYTES, check_elements
 from broker.protocol.envelope import (
     NAMESPACE,
@@ -29,7 +29,7 @@ from broker.protocol.envelope import (
 from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotValid, WrongSource, ZoneError
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.topology import intake_key
-from broker.quality import Judged, KnownFacts, judged
+from broker.quality import Judged, KnownFacts, agreeing, judged, speaks_of_care
 from broker.registry import Channel
 from broker.requests import ContextNotSupported, Question, Reply, read_request, read_response
 from broker.routing import Plan, Reason, Router, Standings
@@ -276,6 +276,8 @@ def decide(
         refused = validator.refusal(event, one.findings) if one.findings else None
         if refused is not None:
             return replace(refused, judged=found)
+    if found:
+        found += _agreeing(inbound, router, index)
     followed = only is None and DEFAULT_CONTEXT in inbound.message.header.contexts
     decide_them = _decide_one if len(inbound.objects) == 1 else _decide_several
     accepted = decide_them(inbound, found, router, index, upn_key, followed)
@@ -333,9 +335,28 @@ def _judge(inbound: Inbound, router: Router, index: LearnerIndex, validator: Val
     for event in inbound.objects:
         validator.check_known(event)
         about = about_learner(event) or ""
-        findings = validator.check(event, edition, KnownFacts(router.today, index, about))
         learner = index.learners.get(about)
+        taken_up = partial(_with, event, inbound, router, index) if speaks_of_care(event, learner) else None
+        findings = validator.check(event, edition, KnownFacts(router.today, index, about, taken_up))
         found.append(judged(event, findings, inbound.sender, learner, router.registry, index.schools))
+    return tuple(found)
+
+
+def _with(event: EventObject, inbound: Inbound, router: Router, index: LearnerIndex) -> Learner | None:
+    """Return the learner that *event* is about, as known with it."""
+    observed = observe_object(inbound.sender, event, router, index)
+    return observed.learner or index.learners.get(about_learner(event) or "")
+
+
+def _agreeing(inbound: Inbound, router: Router, index: LearnerIndex) -> tuple[Judged, ...]:
+    """Return of which records it is now known that what flag and records say of care does not differ."""
+    found: list[Judged] = []
+    for event in inbound.objects:
+        if not speaks_of_care(event, index.learners.get(about_learner(event) or "")):
+            continue
+        learner = _with(event, inbound, router, index)
+        if learner is not None:
+            found += agreeing(event, learner, router.today)
     return tuple(found)
 
 

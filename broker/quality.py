@@ -5,7 +5,7 @@ It names a record by its keys and the id in the school's own system, never by wh
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
@@ -18,10 +18,13 @@ from broker.protocol.envelope import NAMESPACE, Action, EventObject, local_name
 from broker.protocol.identifiers import AgentId, is_guid
 from broker.registry import Registry
 from schemas import Finding
+from schemas.rules import FLAG_AGREES, Care, TwoWords
 
 _LOCAL_ID: Final = f"{{{NAMESPACE}}}LocalId"
 _YEAR_OR_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2}-[0-9]{2})?")
 _LEARNER: Final = "LearnerPersonal"
+_LOOKED_AFTER: Final = "LearnerLookedAfter"
+_SHORT_BREAKS: Final = "SB"
 _WHOLE: Final = frozenset({""})
 
 
@@ -35,6 +38,8 @@ class Judged(NamedTuple):
         seen: Paths of the elements and attributes that were there to be judged; ``{""}`` for all of it.
         findings: What was found, whatever the severity.
         complete: Whether rules and open code lists were asked, too; they are not where the schema refuses.
+        rule: The only rule that was asked; empty for all.
+        source: Who publishes the record, where that is not the sender of the event; else empty.
     """
 
     object_type: str
@@ -44,6 +49,8 @@ class Judged(NamedTuple):
     seen: frozenset[str]
     findings: tuple[Finding, ...]
     complete: bool = True
+    rule: str = ""
+    source: AgentId = AgentId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +61,13 @@ class KnownFacts:
         today: The day on which it is judged.
         index: The learners in hand.
         about: RefId of the learner that the object is about; empty for none.
+        taken_up: Returns that learner as known with the object; None where it says nothing of their care.
     """
 
     today: date
     index: LearnerIndex
     about: str
+    taken_up: Callable[[], Learner | None] | None = None
 
     def is_known(self, object_type: str, ref_id: str) -> bool | None:
         """Tell whether an object was published; None where that cannot be told.
@@ -82,6 +91,70 @@ class KnownFacts:
             and (stay.entry is None or stay.entry <= self.today)
             and (stay.exit is None or stay.exit >= self.today)
         )
+
+    def care(self, learner_ref: str) -> TwoWords | None:
+        """Return what flag and records say of the care of the learner that the object is about; see `care_of`."""
+        learner = self.taken_up() if self.taken_up is not None and learner_ref == self.about else None
+        return None if learner is None else care_of(learner, self.today)
+
+
+def speaks_of_care(event: EventObject, learner: Learner | None) -> bool:
+    """Tell whether an event is about care of which flag and records may both have said something with it.
+
+    Args:
+        learner: The learner it is about, as known before.
+    """
+    if learner is None:
+        return False  # it is the first that is heard of them
+    if event.object_type == _LOOKED_AFTER:
+        return True
+    return event.object_type == _LEARNER and bool(learner.care)
+
+
+def care_of(learner: Learner, today: date) -> TwoWords | None:
+    """Return what flag and records say of a learner's care; None where not both say something that can be compared.
+
+    Of who is shielded nothing is said, so that a school cannot tell from it that there are records. Authorities differ
+    in whether short breaks alone are care, so that a flag beside them is never wrong.
+    """
+    if learner.in_care is None or not learner.care or learner.shielded:
+        return None
+    flag = Care(learner.in_care, learner.care_authority if learner.in_care else "")
+    periods = [period for period in learner.care.values() if period.is_looked_after(today)]
+    if periods:
+        newest = max(periods, key=lambda period: period.start or date.min)
+        return TwoWords(flag, Care(in_care=True, authority=newest.authority))
+    if any(
+        period.status == _SHORT_BREAKS
+        and (period.start is None or period.start <= today)
+        and (period.end is None or period.end >= today)
+        for period in learner.care.values()
+    ):
+        return None
+    return TwoWords(flag, Care(in_care=False))
+
+
+def agreeing(event: EventObject, learner: Learner, today: date) -> tuple[Judged, ...]:
+    """Return that flag and records of a learner's care do not differ (any more), for all that may have shown it.
+
+    Either may have been mended, and then neither is at fault. Of several schools' flags, the one of the school that
+    spoke last is known.
+
+    Args:
+        event: What speaks of care.
+        learner: The learner that it is about, as known with it.
+    """
+    words = care_of(learner, today)
+    if words is not None and not words.agree:
+        return ()
+    spoke_last = learner.sources.get(_LEARNER)
+    return tuple(
+        Judged(key.object_type, _as_key("@RefId", key.ref), "", "", _WHOLE, (), rule=FLAG_AGREES, source=source)
+        for key, held in learner.holdings.items()
+        for source in held.sources
+        if key.object_type == _LOOKED_AFTER
+        or (key.object_type == _LEARNER and source == spoke_last and event.object_type == _LOOKED_AFTER)
+    )
 
 
 def judged(

@@ -80,6 +80,8 @@ class _Change:
         if not judged.complete and self.severities[place] != "refuse":
             return False
         path, rule = place
+        if judged.rule not in ("", rule):
+            return False
         # What was missing is there; what was wrong is gone from an element that was sent, maybe with its whole text.
         shown = path if rule == "missing" else path.rpartition("/")[0] or path
         return "" in judged.seen or shown in judged.seen

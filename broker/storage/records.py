@@ -197,6 +197,7 @@ class JudgedRow(NamedTuple):
         source: The agent that published it.
         flaws: Each path and rule once.
         complete: Whether everything looked for faults; else only what refuses did, and warnings stay as they are.
+        rule: The only rule that looked, so that what others found stays; empty for all.
     """
 
     source: str
@@ -207,6 +208,7 @@ class JudgedRow(NamedTuple):
     seen: frozenset[str]
     flaws: tuple[FlawRow, ...]
     complete: bool = True
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

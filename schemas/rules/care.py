@@ -12,6 +12,8 @@ from schemas.rules.rule import MISSING, Fault, Rule, child_of, name_of, text_of
 # what the schema makes mandatory: an object that has all of it is a whole one, not a part
 WHOLE_CARE: Final = ("Current", "CareStatus", "CareStartDate", "AsAtDate", "SourceSystem")
 WHOLE_TRANSFER: Final = ("TransferType", "LookedAfterAtTransfer", "LAInfoRefId", "Status", "StatusHistoryList")
+FLAG_AGREES: Final = "care-flag-agrees"
+"""Name of the rule that compares what the flag and the records say of care; its faults close when either is mended."""
 _GOES_ON: Final = ("LA", "SB")  # looked after; short breaks
 _ENDED: Final = ("PL", "CE")  # previously looked after; ceased
 # what Current and CareStatus cannot say at once; of short breaks (SB), authorities differ in what they call in care
@@ -74,6 +76,31 @@ def care_status(element: etree._Element, facts: Facts) -> Iterable[Fault]:
         yield Fault(end, "CareEndDate is past, but CareStatus says that care goes on: correct one of them.")
 
 
+def care_flag(element: etree._Element, facts: Facts) -> Iterable[Fault]:
+    """Find a flag that differs from the authority's care records, or records that differ from it.
+
+    A school must not learn from it what the records say, so it does not tell what differs, the status or the authority.
+    """
+    is_flag = name_of(element) == "InCare"
+    learner = element.getparent() if is_flag else element
+    if learner is None:
+        return
+    words = facts.care(learner.get("RefId" if is_flag else "LearnerPersonalRefId", "").strip())
+    if words is None or words.agree:
+        return
+    if is_flag:
+        message = (
+            "InCare differs from the authority's care records, and the zone shares by those: ask the virtual school "
+            "which of them is right, and correct InCare if it is not."
+        )
+    else:
+        message = (
+            "InCare, as the school says it in LearnerPersonal, differs from the care records, and the zone shares by "
+            "these: correct this record if it is wrong, or have the school correct InCare."
+        )
+    yield Fault(element, message)
+
+
 def transfer_sides(element: etree._Element, _: Facts) -> Iterable[Fault]:
     """Find a whole transfer that names neither school."""
     schools = element.get("FromSchoolInfoRefId", "").strip() + element.get("ToSchoolInfoRefId", "").strip()
@@ -121,6 +148,15 @@ RULES: Final = (
         "warn",
         "Our own rule: a school acts on Current or CareStatus alone, since an agreement need not share both.",
         care_status,
+    ),
+    Rule(
+        FLAG_AGREES,
+        "Care by a school's flag and by the authority's records",
+        {"LearnerLookedAfter": ("LearnerLookedAfter",), "LearnerPersonal": ("InCare",)},
+        "warn",
+        "Our own rule: the authority's records outrank a school's flag, and neither overwrites the other, so people "
+        "have to mend what differs.",
+        care_flag,
     ),
     Rule(
         "transfer-sides",

@@ -2,7 +2,34 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Care(NamedTuple):
+    """What somebody says of a learner today.
+
+    Attributes:
+        in_care: Whether they are in care.
+        authority: LA number of whoever looks after them; empty when not known, or when nobody does.
+    """
+
+    in_care: bool
+    authority: str = ""
+
+
+class TwoWords(NamedTuple):
+    """What is said of a learner's care by the flag in LearnerPersonal, and by the authority's care records."""
+
+    flag: Care
+    records: Care
+
+    @property
+    def agree(self) -> bool:
+        """Whether they say the same; an authority that one of them does not name is no difference."""
+        if self.flag.in_care != self.records.in_care:
+            return False
+        authorities = {self.flag.authority, self.records.authority} - {""}
+        return not self.records.in_care or len(authorities) < 2
 
 
 class Facts(Protocol):
@@ -22,6 +49,12 @@ class Facts(Protocol):
         known before the object in hand, which may itself be one of them.
         """
 
+    def care(self, learner_ref: str) -> TwoWords | None:
+        """Return what the flag and the records say of a learner's care today; None where not both say something.
+
+        They are as known with the object in hand, whether it is the flag's or one of the records.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class NothingKnown:
@@ -36,3 +69,7 @@ class NothingKnown:
     def main_enrolments(self, learner_ref: str) -> frozenset[str]:  # noqa: ARG002 - nothing is known of any
         """Return nothing."""
         return frozenset()
+
+    def care(self, learner_ref: str) -> TwoWords | None:  # noqa: ARG002 - nothing is known of any
+        """Return None."""
+        return None

@@ -9,7 +9,8 @@ from lxml import etree
 
 import schemas
 from broker.batches import judged_row
-from broker.learners import Enrolment, Learner, LearnerIndex
+from broker.holdings import Holding, ObjectKey
+from broker.learners import CarePeriod, Enrolment, Learner, LearnerIndex, standing
 from broker.pipeline import Accepted, Decision, decide, read
 from broker.protocol.documents import MAX_ELEMENTS
 from broker.protocol.envelope import LOOKED_AFTER, VERSION, Action, EventObject, build_event
@@ -221,6 +222,106 @@ def test_main_enrolments_are_those_that_have_begun_and_last() -> None:
 
     assert KnownFacts(TODAY, index, ALEX).main_enrolments(ALEX) == {ENROLMENT}
     assert KnownFacts(TODAY, index, ALEX).main_enrolments(BILLIE) == frozenset()
+
+
+# --- care by a school's flag and by the authority's records ----------------------------------------------------------
+
+SOCIAL_CARE = AgentId("social-care")
+RECORD = "5C" * 16
+CARE = CarePeriod(date(2026, 9, 1), None, "820", "LA", current=True)
+HELD = {ObjectKey(PERSONAL, ALEX): Holding((MIS,)), ObjectKey("LearnerLookedAfter", RECORD): Holding((SOCIAL_CARE,))}
+KNOWN = Learner(ALEX, care={RECORD: CARE}, sources={PERSONAL: MIS}, holdings=HELD)
+CONFLICT = "care-flag-agrees"
+
+
+def index_with(learner: Learner) -> LearnerIndex:
+    index = LearnerIndex()
+    index.learners = {learner.ref_id: learner}
+    return index
+
+
+def flag(inside: str) -> bytes:
+    return event((PERSONAL, Action.CHANGE, personal(ALEX, f"<InCare>{inside}</InCare>")))
+
+
+def record(inside: str) -> bytes:
+    keys = f'xmlns="{LOOKED_AFTER}" RefId="{RECORD}" LearnerPersonalRefId="{ALEX}"'
+    return event(("LearnerLookedAfter", Action.CHANGE, f"<LearnerLookedAfter {keys}>{inside}</LearnerLookedAfter>"))
+
+
+def conflicts(body: bytes, learner: Learner) -> list[str]:
+    decision = accepted(tell(body, index_with(learner)))
+    return [f"{one.object_type}/{f.path}" for one in decision.judged for f in one.findings if f.rule == CONFLICT]
+
+
+@pytest.mark.parametrize(
+    ("said", "differs"),
+    [
+        ("<Current>No</Current>", True),
+        ("<Current>Yes</Current><LAId>821</LAId>", True),
+        ("<Current>Yes</Current><LAId>820</LAId>", False),
+        ("<Current>Yes</Current>", False),
+    ],
+    ids=["not in care", "another authority", "same", "authority not said"],
+)
+def test_a_flag_that_differs_from_the_care_records_is_reported_and_changes_nothing_about_them(
+    said: str, *, differs: bool
+) -> None:
+    assert conflicts(flag(said), KNOWN) == (["LearnerPersonal/InCare"] if differs else [])
+
+    (seen, *_) = accepted(tell(flag(said), index_with(KNOWN))).observed
+    assert seen.learner is not None
+    assert seen.learner.care == KNOWN.care
+    assert standing(seen.learner, {}, TODAY).care_authority == "820"
+
+
+def test_a_part_of_a_flag_is_taken_with_what_was_said_before() -> None:
+    assert conflicts(flag("<LAId>821</LAId>"), replace(KNOWN, in_care=True, care_authority="820"))
+    assert not conflicts(flag("<LAId>821</LAId>"), replace(KNOWN, in_care=None))
+
+
+def test_records_that_differ_from_the_flag_are_reported() -> None:
+    flagged = replace(KNOWN, in_care=True, care_authority="820")
+
+    assert conflicts(record("<CareStatus>CE</CareStatus>"), flagged) == ["LearnerLookedAfter/"]
+    assert conflicts(record("<CareStatus>LA</CareStatus>"), flagged) == []
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        replace(KNOWN, care={}),
+        replace(KNOWN, shielded=True),
+        replace(KNOWN, care={RECORD: replace(CARE, status="SB", current=False)}),
+    ],
+    ids=["no records", "shielded", "short breaks alone"],
+)
+def test_a_flag_is_not_compared_where_it_cannot_be_or_would_tell_too_much(learner: Learner) -> None:
+    assert conflicts(flag("<Current>No</Current>"), learner) == []
+    assert conflicts(flag("<Current>Yes</Current><LAId>821</LAId>"), learner) == []
+
+
+def closed(body: bytes, learner: Learner) -> set[tuple[str, str, str]]:
+    """Return the source, kind and key of each record whose faults of this rule alone *body* closes."""
+    rows = [judged_row(one, AgentId("x")) for one in accepted(tell(body, index_with(learner))).judged if one.rule]
+    assert all((row.rule, row.seen, row.flaws) == (CONFLICT, {""}, ()) for row in rows)
+    return {(row.source, row.object_type, row.key) for row in rows}
+
+
+def test_what_agrees_again_closes_the_report_of_either_side() -> None:
+    flagged = replace(KNOWN, in_care=True, care_authority="820")
+    records = {(SOCIAL_CARE, "LearnerLookedAfter", RECORD)}
+
+    assert closed(record("<CareStatus>LA</CareStatus>"), flagged) == {(MIS, PERSONAL, ALEX), *records}
+    assert closed(flag("<Current>Yes</Current><LAId>820</LAId>"), KNOWN) == records
+    assert closed(record("<CareStatus>CE</CareStatus>"), flagged) == set()
+    assert closed(flag("<Current>No</Current>"), KNOWN) == set()
+
+
+def test_a_refused_message_closes_no_report() -> None:
+    wrong = refused(tell(flag("<Current>Yes</Current></InCare><InCare>"), index_with(KNOWN)))
+
+    assert [one for one in wrong.judged if one.rule] == []
 
 
 # --- editions and namespaces ------------------------------------------------------------------------------------------

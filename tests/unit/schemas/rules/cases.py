@@ -5,6 +5,8 @@ from datetime import date
 
 from lxml import etree
 
+from schemas.rules import Care, TwoWords
+
 SIF = "http://www.sifinfo.org/uk/infrastructure/2.x"
 OURS = "urn:sifzone:looked-after:1.0"
 TODAY = date(2026, 3, 2)
@@ -23,12 +25,16 @@ class Known:
     today: date = TODAY
     unknown: frozenset[str] = frozenset()
     main: frozenset[str] = frozenset()
+    said: TwoWords | None = None
 
     def is_known(self, object_type: str, ref_id: str) -> bool | None:  # noqa: ARG002 - RefIds here tell all
         return ref_id not in self.unknown
 
     def main_enrolments(self, learner_ref: str) -> frozenset[str]:
         return self.main if learner_ref == LEARNER else frozenset()
+
+    def care(self, learner_ref: str) -> TwoWords | None:
+        return self.said if learner_ref == LEARNER else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,8 @@ BIRTH = "PersonalInformation/Demographics/BirthDate"
 POSTCODE = "PersonalInformation/Address/PostCode"
 UPN = learner("<UPN>H801200001001</UPN>")
 FORMER = learner("<UPN>H801200001001</UPN><FormerUPNList><UPN>B801200005001</UPN></FormerUPNList>")
+DIFFERS = Known(said=TwoWords(Care(in_care=False), Care(in_care=True, authority="820")))
+OTHER_AUTHORITY = Known(said=TwoWords(Care(in_care=True, authority="820"), Care(in_care=True, authority="821")))
 STRANGER = Known(unknown=frozenset({LEARNER, SCHOOL, AUTHORITY}))
 
 CASES = [
@@ -300,5 +308,8 @@ CASES = [
     Case("care-dates", care(), "<CareStatus>LA", "<CareStatus>PL", "CareStatus"),
     Case("care-status", care(), "<CareStatus>LA", "<CareStatus>CE", "CareStatus"),
     Case("care-status", care(ENDED), "2026-04-09", "2026-03-02", "CareEndDate", ("2026-03-02",)),
+    Case("care-flag-agrees", IN_CARE, "", "", "InCare", ("820", LEARNER), DIFFERS),
+    Case("care-flag-agrees", IN_CARE, "", "", "InCare", ("820", "821"), OTHER_AUTHORITY),
+    Case("care-flag-agrees", care(), "", "", "", (LEARNER, "2024-05-07"), DIFFERS),
     Case("transfer-sides", transfer(BOTH_SIDES), BOTH_SIDES, "", "", (LEARNER,)),
 ]

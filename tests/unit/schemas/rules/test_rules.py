@@ -7,7 +7,7 @@ from lxml import etree
 
 import schemas
 from schemas.model import Finding, Node
-from schemas.rules import RULES, NothingKnown, Rule, RuleSet, care
+from schemas.rules import RULES, Care, NothingKnown, Rule, RuleSet, TwoWords, care
 from tests.unit.schemas.rules import cases
 from tests.unit.schemas.rules.cases import CASES, TODAY, Case, Known, parse
 
@@ -83,7 +83,36 @@ def test_nothing_is_guessed_where_nothing_is_known(case: Case) -> None:
 
     found = check(case.rule, case.bad, facts)
 
-    assert bool(found) is (case.rule not in ("one-main-enrolment", "unknown-reference"))
+    assert bool(found) is (case.rule not in ("one-main-enrolment", "unknown-reference", "care-flag-agrees"))
+
+
+def test_a_school_cannot_tell_from_what_it_is_told_how_its_flag_and_the_care_records_differ() -> None:
+    told = [
+        check("care-flag-agrees", cases.IN_CARE, Known(said=TwoWords(flag, records)))
+        for flag, records in (
+            (Care(in_care=True, authority="820"), Care(in_care=False)),
+            (Care(in_care=True, authority="820"), Care(in_care=True, authority="821")),
+            (Care(in_care=False), Care(in_care=True, authority="820")),
+        )
+    ]
+
+    assert len(set(told)) == 1
+    assert [finding.rule for finding in told[0]] == ["care-flag-agrees"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        TwoWords(Care(in_care=False), Care(in_care=False)),
+        TwoWords(Care(in_care=True, authority="820"), Care(in_care=True, authority="820")),
+        TwoWords(Care(in_care=True), Care(in_care=True, authority="820")),
+        TwoWords(Care(in_care=True, authority="820"), Care(in_care=True)),
+    ],
+    ids=["neither", "both", "flag without authority", "records without authority"],
+)
+def test_a_flag_agrees_with_care_records_that_do_not_say_otherwise(said: TwoWords) -> None:
+    assert check("care-flag-agrees", cases.IN_CARE, Known(said=said)) == ()
+    assert check("care-flag-agrees", cases.care(), Known(said=said)) == ()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
