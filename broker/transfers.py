@@ -358,12 +358,12 @@ def _is_from_elsewhere(case: TransferCase, event: EnrolmentStarted) -> bool:
 
 
 def _fit_file(case: TransferCase, event: CtfArrived, cases: Sequence[TransferCase]) -> _Fit | None:
+    source, destination = case.knows(event.source), case.knows(event.ctf.destination)
+    if case.old_number not in (None, source) or destination == case.old_number:
+        return None
     if case.ctf is not None and _is_same_file(case.ctf, event.ctf):
         return _SAME
-    if case.status is _S.CANCELLED:
-        return None
-    source, destination = case.knows(event.source), case.knows(event.ctf.destination)
-    if case.old_number not in (None, source) or source == case.new_number:
+    if case.status is _S.CANCELLED or source == case.new_number:
         return None
     if not _may_be_addressed(case, destination):
         return _Fit(6) if _is_belief(case) and destination not in (NOT_KNOWN, case.old_number) else None

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from broker.rabbitmq import Management, PrivateNode
+
+# The suite draws the same examples each time, so that what passes for one passes for all; the long runs look for new ones.
+hypothesis.settings.register_profile("suite", derandomize=True)
+hypothesis.settings.register_profile("long", derandomize=False)
+hypothesis.settings.load_profile("long" if os.environ.get("SIFZONE_LONG") == "1" else "suite")
 
 if sys.dont_write_bytecode:
     # Compiled modules are kept, beside what pytest keeps, even where the environment says otherwise: the tests start

@@ -19,21 +19,14 @@ from broker.deadlines import (
     next_review,
     safeguarding_file,
 )
+from tests.calendars import TERMS_OF_2025
 
-TERMS: Final = b"""
-title = "Schools of Quarrington"
-terms = [
-  { term = "AUT", starts = 2025-09-02, ends = 2025-12-19, half_term = { starts = 2025-10-27, ends = 2025-10-31 } },
-  { term = "SPR", starts = 2026-01-05, ends = 2026-03-27, half_term = { starts = 2026-02-16, ends = 2026-02-20 } },
-  { term = "SUM", starts = 2026-04-13, ends = 2026-07-21, half_term = { starts = 2026-05-25, ends = 2026-05-29 } },
-]
-"""
 TWO_WEEKS_OFF: Final = b"""
 title = "Copperfen High School"
 follows = "820"
 closures = [{ starts = 2025-11-03, ends = 2025-11-07, reason = "Two weeks of half-term" }]
 """
-CALENDARS: Final = parse_calendars({"820": TERMS, "8209902": TWO_WEEKS_OFF})
+CALENDARS: Final = parse_calendars({"820": TERMS_OF_2025, "8209902": TWO_WEEKS_OFF})
 LARKRISE, COPPERFEN, ELSEWHERE = "8209901", "8209902", "9991234"
 FRIDAY: Final = date(2025, 10, 3)
 

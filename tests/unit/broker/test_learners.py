@@ -7,7 +7,18 @@ from datetime import date, timedelta
 import pytest
 
 from broker.agreements import Scope
-from broker.learners import NOBODY, Enrolment, Learner, LearnerIndex, Observed, Standing, observe, standing, unknown
+from broker.learners import (
+    NOBODY,
+    UNSERVED,
+    Enrolment,
+    Learner,
+    LearnerIndex,
+    Observed,
+    Standing,
+    observe,
+    standing,
+    unknown,
+)
 from broker.protocol.envelope import NAMESPACE, Action, EventObject
 from tests.unit.broker.builders import (
     ALEX,
@@ -74,12 +85,34 @@ RECIPIENT = agent("r", establishments=[LOCAL, ELSEWHERE], authority="820")
         (replace(NOBODY, care_authority="820"), {Scope.ALL, Scope.LOOKED_AFTER}),
         (replace(NOBODY, care_authority="821", home_authority="820"), {Scope.ALL, Scope.RESIDENT}),
         (replace(NOBODY, home_authority="821"), {Scope.ALL}),
-        (Standing(frozenset({"8219901", ELSEWHERE}), "820", "820", shielded=True), set(Scope)),
+        (replace(NOBODY, destinations=frozenset({ELSEWHERE})), {Scope.ALL, Scope.TRANSFERRING}),
+        (replace(NOBODY, destinations=frozenset({"8219901", UNSERVED})), {Scope.ALL}),
+        (
+            Standing(frozenset({"8219901", ELSEWHERE}), "820", "820", shielded=True, destinations=frozenset({LOCAL})),
+            set(Scope),
+        ),
     ],
-    ids=["unknown", "enrolled", "enrolled elsewhere", "in care", "resident, in another's care", "elsewhere", "all"],
+    ids=[
+        "unknown",
+        "enrolled",
+        "enrolled elsewhere",
+        "in care",
+        "resident, in another's care",
+        "elsewhere",
+        "on the way here",
+        "on the way elsewhere",
+        "all",
+    ],
 )
 def test_a_scope_is_always_in_relation_to_the_recipient(learner: Standing, scopes: set[Scope]) -> None:
     assert {scope for scope in Scope if learner.is_in(scope, RECIPIENT)} == scopes
+
+
+def test_whose_new_school_nobody_speaks_for_is_on_the_way_to_an_agent_without_schools() -> None:
+    unserved = replace(NOBODY, destinations=frozenset({"8219901", UNSERVED}))
+
+    assert unserved.is_in(Scope.TRANSFERRING, agent("ctf-out"))
+    assert not replace(unserved, destinations=frozenset({"8219901"})).is_in(Scope.TRANSFERRING, agent("ctf-out"))
 
 
 @pytest.mark.parametrize("scope", [Scope.ENROLLED, Scope.LOOKED_AFTER, Scope.RESIDENT])

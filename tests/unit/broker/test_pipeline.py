@@ -420,49 +420,93 @@ def test_an_object_about_no_learner_is_not_asked_for_its_scope() -> None:
 
 LOOKED_AFTER = agreement("care", {PERSONAL: ("*",)}, to=(VIRTUAL,), scope=Scope.LOOKED_AFTER)
 ENROLLED = agreement("school", EVERYTHING, to=(MERLIN,), scope=Scope.ENROLLED)
+RESIDENT = agreement("resident", {PERSONAL: ("*",)}, to=(VIRTUAL,), scope=Scope.RESIDENT)
+SCOPE, ENTERING = "learner-not-in-scope", "learner-entering-scope"
 
 
 def reached(decisions: Sequence[Decision], recipient: AgentId) -> list[bool]:
     return [recipient in delivered(decision) for decision in decisions]
 
 
-def test_a_learner_enters_and_leaves_care_with_the_events_that_say_so() -> None:
+def outcomes(decisions: Sequence[Decision], recipient: AgentId) -> list[str]:
+    """Return of each message "delivered", or why it is not."""
+    return ["delivered" if recipient in delivered(one) else withheld(one)[recipient] for one in decisions]
+
+
+def asked_for(decision: Decision) -> list[tuple[str, str, set[AgentId]]]:
+    """Return what is to be asked for after a message: kind of object, source, on whose behalf."""
+    (observed,) = accepted(decision).observed
+    learner = observed.learner
+    return [(f.object_type, f.source, set(f.recipients)) for f in learner.fetches] if learner is not None else []
+
+
+def ended(decision: Decision) -> list[tuple[str, str, tuple[AgentId, ...]]]:
+    """Return what a message ends, in order: the learner, kind of object, for whom."""
+    return [(ref_id, gone.key.object_type, gone.agents) for ref_id, gone in accepted(decision).removals]
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "sharing", "recipient"),
+    [
+        pytest.param("", IN_CARE, LOOKED_AFTER, VIRTUAL, id="care"),
+        pytest.param(current(ELSEWHERE), current(LOCAL), ENROLLED, MERLIN, id="school"),
+        pytest.param("<HomeLA>821</HomeLA>", "<HomeLA>820</HomeLA>", RESIDENT, VIRTUAL, id="home"),
+    ],
+)
+def test_for_a_learner_who_enters_a_scope_the_whole_record_is_asked_instead_of_delivering_the_event(
+    outside: str, inside: str, sharing: Agreement, recipient: AgentId
+) -> None:
+    decisions = run([add_personal(ALEX, outside), change(inside), change("<LocalId>1</LocalId>")], sharing)
+
+    assert outcomes(decisions, recipient) == [SCOPE, ENTERING, ENTERING]
+    assert asked_for(decisions[0]) == []
+    assert asked_for(decisions[1]) == asked_for(decisions[2]) == [(PERSONAL, MIS, {recipient})]
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "sharing", "recipient"),
+    [
+        pytest.param(NOT_IN_CARE, IN_CARE, LOOKED_AFTER, VIRTUAL, id="care"),
+        pytest.param(current(ELSEWHERE), current(LOCAL), ENROLLED, MERLIN, id="school"),
+        pytest.param("<HomeLA>821</HomeLA>", "<HomeLA>820</HomeLA>", RESIDENT, VIRTUAL, id="home"),
+    ],
+)
+def test_a_learner_who_leaves_a_scope_is_ended_there_after_the_event_that_says_so(
+    outside: str, inside: str, sharing: Agreement, recipient: AgentId
+) -> None:
     decisions = run(
-        [add_personal(), change(IN_CARE), change("<LocalId>1</LocalId>"), change(NOT_IN_CARE), change("<UPN>1</UPN>")],
-        LOOKED_AFTER,
+        [add_personal(ALEX, inside), change("<LocalId>1</LocalId>"), change(outside), change("<LocalId>2</LocalId>")],
+        sharing,
     )
 
     # the event that ends it still arrives: the recipient learns that it ended
-    assert reached(decisions, VIRTUAL) == [False, True, True, True, False]
-    assert withheld(decisions[4])[VIRTUAL] == "learner-not-in-scope"
+    assert outcomes(decisions, recipient) == ["delivered", "delivered", "delivered", SCOPE]
+    assert [ended(decision) for decision in decisions] == [[], [], [(ALEX, PERSONAL, (recipient,))], []]
 
 
-def test_a_learner_enters_and_leaves_a_school_with_the_events_that_say_so() -> None:
-    decisions = run(
-        [
-            add_personal(ALEX, current(ELSEWHERE)),
-            change(current(LOCAL)),
-            change("<LocalId>1</LocalId>"),
-            change(current(ELSEWHERE)),
-            change("<LocalId>2</LocalId>"),
-        ],
-        ENROLLED,
-    )
+def test_nothing_is_asked_for_any_more_once_a_learner_has_left_before_it_came() -> None:
+    decisions = run([add_personal(), change(IN_CARE), change(NOT_IN_CARE), change("<UPN>1</UPN>")], LOOKED_AFTER)
 
-    assert reached(decisions, MERLIN) == [False, True, True, True, False]
+    assert outcomes(decisions, VIRTUAL) == [SCOPE, ENTERING, SCOPE, SCOPE]
+    assert asked_for(decisions[2]) == []
+    assert ended(decisions[2]) == []  # it has had nothing
+
+
+BEGUN = "<EntryDate>2026-09-01</EntryDate><NCYearGroupActual>7</NCYearGroupActual>"
+
+
+def enrolment(action: Action, inner: str) -> bytes:
+    xml = f'<LearnerSchoolEnrolment RefId="{ENROLMENT}" LearnerPersonalRefId="{ALEX}" SchoolInfoRefId="{SCHOOL}" '
+    return event(("LearnerSchoolEnrolment", action, f'{xml}MembershipType="C">{inner}</LearnerSchoolEnrolment>'))
 
 
 def test_an_enrolment_that_ends_is_the_last_that_the_school_hears() -> None:
-    def enrolment(action: Action, inner: str) -> bytes:
-        xml = f'<LearnerSchoolEnrolment RefId="{ENROLMENT}" LearnerPersonalRefId="{ALEX}" SchoolInfoRefId="{SCHOOL}" '
-        return event(("LearnerSchoolEnrolment", action, f'{xml}MembershipType="C">{inner}</LearnerSchoolEnrolment>'))
-
     index = index_of()
     index.schools[SCHOOL] = LOCAL
     decisions = run(
         [
-            add_personal(),
-            enrolment(Action.ADD, "<EntryDate>2026-09-01</EntryDate><NCYearGroupActual>7</NCYearGroupActual>"),
+            add_personal(ALEX, current()),
+            enrolment(Action.ADD, BEGUN),
             enrolment(Action.CHANGE, f"<ExitDate>{TODAY}</ExitDate>"),
             change("<LocalId>1</LocalId>"),
             enrolment(Action.CHANGE, "<ExitDate>2026-09-14</ExitDate>"),
@@ -474,21 +518,26 @@ def test_an_enrolment_that_ends_is_the_last_that_the_school_hears() -> None:
         index=index,
     )
 
-    assert reached(decisions, MERLIN) == [False, True, True, True, True, False, False, False]
+    assert reached(decisions, MERLIN) == [True, True, True, True, True, False, False, False]
+    # what is left of the learner goes too, what depends on others first
+    left = [(ALEX, "LearnerSchoolEnrolment", (MERLIN,)), (ALEX, PERSONAL, (MERLIN,))]
+    assert [ended(decision) for decision in decisions] == [[], [], [], [], left, [], [], []]
+
+
+def test_an_enrolment_lets_its_learner_enter_and_brings_the_record_before_itself() -> None:
+    index = index_of()
+    index.schools[SCHOOL] = LOCAL
+
+    decisions = run([add_personal(), enrolment(Action.ADD, BEGUN)], ENROLLED, index=index)
+
+    assert outcomes(decisions, MERLIN) == [SCOPE, ENTERING]
+    assert asked_for(decisions[1]) == [(PERSONAL, MIS, {MERLIN}), ("LearnerSchoolEnrolment", MIS, {MERLIN})]
 
 
 def test_a_deleted_learner_is_deleted_where_they_were_known_and_nowhere_after() -> None:
     decisions = run([add_personal(ALEX, IN_CARE), delete(), change("<LocalId>1</LocalId>")], LOOKED_AFTER)
 
     assert reached(decisions, VIRTUAL) == [True, True, False]
-
-
-def test_a_resident_is_whose_home_is_in_the_authority() -> None:
-    resident = agreement("r", {PERSONAL: ("*",)}, to=(VIRTUAL,), scope=Scope.RESIDENT)
-
-    decisions = run([change("<HomeLA>821</HomeLA>"), change("<HomeLA>820</HomeLA>")], resident)
-
-    assert reached(decisions, VIRTUAL) == [False, True]
 
 
 @pytest.mark.parametrize("ref_id", [ALEX, f" {ALEX}", f"{ALEX}&#10;"], ids=["plain", "blank before", "line end after"])

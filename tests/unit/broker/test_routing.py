@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.agreements import Agreement, Scope
-from broker.learners import NOBODY, Standing
+from broker.learners import NOBODY, UNSERVED, Standing
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.registry import AgentRecord, Channel, Live, Registration, Registry, Role, Topic, grants
 from broker.routing import Plan, Reason, Router, Standings, explain
@@ -196,6 +196,7 @@ STANDINGS = st.builds(
     st.sampled_from(["", "820", "821"]),
     st.sampled_from(["", "820"]),
     st.booleans(),
+    st.frozensets(st.sampled_from(["8209901", "8219901", UNSERVED]), max_size=2),
 )
 AGENT = st.builds(
     lambda name, subscribe, schools, authority: agent(
@@ -239,6 +240,8 @@ def covers(one: Agreement, sender: str, to: AgentRecord, standings: Standings | 
             Scope.ENROLLED: bool(set(to.establishments) & learner.establishments),
             Scope.LOOKED_AFTER: learner.care_authority != "" and to.authority == learner.care_authority,
             Scope.RESIDENT: learner.home_authority != "" and to.authority == learner.home_authority,
+            # who speaks for no school has those whose new school nobody speaks for
+            Scope.TRANSFERRING: not learner.destinations.isdisjoint(to.establishments or {UNSERVED}),
         }[one.scope]
 
     learners = standings or ()

@@ -46,19 +46,9 @@ from broker.transfer_cases import (
 from broker.transfer_documents import derived, told_by, transfer_object
 from broker.transfers import MoveNotAllowed, open_or_join, step
 from schemas.rules import NothingKnown, RuleSet
+from tests.calendars import TERMS_OF_2025
 
-CALENDARS: Final = parse_calendars(
-    {
-        "820": b"""
-title = "Schools of Quarrington"
-terms = [
-  { term = "AUT", starts = 2025-09-02, ends = 2025-12-19, half_term = { starts = 2025-10-27, ends = 2025-10-31 } },
-  { term = "SPR", starts = 2026-01-05, ends = 2026-03-27, half_term = { starts = 2026-02-16, ends = 2026-02-20 } },
-  { term = "SUM", starts = 2026-04-13, ends = 2026-07-21, half_term = { starts = 2026-05-25, ends = 2026-05-29 } },
-]
-"""
-    }
-)
+CALENDARS: Final = parse_calendars({"820": TERMS_OF_2025})
 CASE_REF, ALEX = RefId("C" * 32), RefId("5D315C31F8A15621F126C31154AF9665")
 OLD, NEW, THIRD = Establishment("8209902"), Establishment("8209901"), Establishment("8209903")
 LEFT, IN = date(2025, 10, 3), date(2025, 10, 6)

@@ -57,16 +57,10 @@ from broker.transfer_cases import (
     WriteCtf,
 )
 from broker.transfers import MoveNotAllowed, NotThisMove, open_or_join, step
+from tests.calendars import TERMS_OF_2025
 
 TEXTS: Final = {
-    "820": b"""
-title = "Schools of Quarrington"
-terms = [
-  { term = "AUT", starts = 2025-09-02, ends = 2025-12-19, half_term = { starts = 2025-10-27, ends = 2025-10-31 } },
-  { term = "SPR", starts = 2026-01-05, ends = 2026-03-27, half_term = { starts = 2026-02-16, ends = 2026-02-20 } },
-  { term = "SUM", starts = 2026-04-13, ends = 2026-07-21, half_term = { starts = 2026-05-25, ends = 2026-05-29 } },
-]
-""",
+    "820": TERMS_OF_2025,
     "8209902": b'title = "Copperfen High School"\nfollows = "820"\ninset = [2025-10-06, 2025-10-07]\n',
 }
 CALENDARS: Final = parse_calendars(TEXTS)
@@ -936,3 +930,14 @@ def test_a_destination_is_found_at_neither_the_old_school_nor_when_the_learner_i
         step(in_status(S.NOTIFIED), found(THIRD), CALENDARS)
     with pytest.raises(NotThisMove, match="entered another"):
         step(in_status(S.NOTIFIED), left_sector(), CALENDARS)
+
+
+def test_a_file_of_the_same_name_from_another_school_is_about_another_move() -> None:
+    zone = Zone()
+    zone.tell(ended(), arrived())
+
+    other = CtfArrived(at=at(IN), actor="MIS", learner=ALEX, source=THIRD, ctf=FILE._replace(destination=OLD))
+    zone.tell(other)
+
+    assert len(zone.all) == 2
+    assert all(case.from_school != case.to_school for case in zone.all)

@@ -46,19 +46,9 @@ from broker.transfer_cases import (
     TransferCase,
 )
 from broker.transfers import open_or_join, step
+from tests.calendars import TERMS_OF_2025
 
-CALENDARS: Final = parse_calendars(
-    {
-        "820": b"""
-title = "Schools of Quarrington"
-terms = [
-  { term = "AUT", starts = 2025-09-02, ends = 2025-12-19, half_term = { starts = 2025-10-27, ends = 2025-10-31 } },
-  { term = "SPR", starts = 2026-01-05, ends = 2026-03-27, half_term = { starts = 2026-02-16, ends = 2026-02-20 } },
-  { term = "SUM", starts = 2026-04-13, ends = 2026-07-21, half_term = { starts = 2026-05-25, ends = 2026-05-29 } },
-]
-"""
-    }
-)
+CALENDARS: Final = parse_calendars({"820": TERMS_OF_2025})
 LEARNERS: Final = tuple(RefId(f"{number:032X}") for number in (1, 2))
 SCHOOLS: Final = tuple(Establishment(f"820990{number}") for number in (1, 2, 3))
 OLD, NEW = SCHOOLS[:2]

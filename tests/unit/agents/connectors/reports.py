@@ -16,31 +16,15 @@ from agents.settings import read_settings
 from agents.spool import Spool, Spooled
 from agents.store import Store
 from schemas import SchemaSet
+from tests.calendars import TERMS_OF_2026
 
 TODAY = date(2026, 11, 24)
-CALENDAR = """title = "Quarrington"
-[[terms]]
-term = "AUT"
-starts = 2026-09-02
-ends = 2026-12-18
-half_term = { starts = 2026-10-26, ends = 2026-10-30 }
-[[terms]]
-term = "SPR"
-starts = 2027-01-04
-ends = 2027-03-25
-half_term = { starts = 2027-02-15, ends = 2027-02-19 }
-[[terms]]
-term = "SUM"
-starts = 2027-04-12
-ends = 2027-07-21
-half_term = { starts = 2027-05-31, ends = 2027-06-04 }
-"""
 
 
 def write_calendar(folder: Path) -> None:
     """Write the authority's calendar of 2026/2027 into *folder*."""
     folder.mkdir()
-    (folder / "820.toml").write_text(CALENDAR)
+    (folder / "820.toml").write_bytes(TERMS_OF_2026)
 
 
 class Site:

@@ -9,31 +9,11 @@ from sqlalchemy import create_engine, text
 
 from agents.virtual_school.database import Database, open_database
 from broker.calendars import Calendars, parse_calendars
+from tests.calendars import TERMS_OF_2026
 from tests.postgres import running_postgres
 from tests.unit.agents.virtual_school.post import PostOffice, running_post_office
 
-CALENDAR = b"""
-title = "Quarrington schools"
-inset = [2026-11-13]
-
-[[terms]]
-term = "AUT"
-starts = 2026-09-02
-ends = 2026-12-18
-half_term = { starts = 2026-10-26, ends = 2026-10-30 }
-
-[[terms]]
-term = "SPR"
-starts = 2027-01-04
-ends = 2027-03-25
-half_term = { starts = 2027-02-15, ends = 2027-02-19 }
-
-[[terms]]
-term = "SUM"
-starts = 2027-04-12
-ends = 2027-07-21
-half_term = { starts = 2027-05-31, ends = 2027-06-04 }
-"""
+CALENDAR = TERMS_OF_2026 + b"inset = [2026-11-13]\n"
 
 
 @pytest.fixture(scope="session")
