@@ -261,6 +261,10 @@ class Runtime:
                     work.answers = self._learners.answers
                     waiting.update(source.name for source in self._parts.sources)
                 for source in self._parts.sources:
+                    if self._learners.answers != work.answers:
+                        # Answered meanwhile: from the beginning as soon as all is, so that nothing goes before its learner.
+                        waiting.update(source.name for source in self._parts.sources if source.name in due)
+                        break
                     if source.name in due or source.name in waiting or source.pattern.parent in arrived:
                         waiting.discard(source.name)
                         if self._scanner.scan(source, retry=source.name in due):

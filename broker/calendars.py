@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-import holidays
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from broker.agreements import validation_problems
@@ -285,6 +284,9 @@ def local_date(moment: datetime) -> date:
 @lru_cache(maxsize=256)
 def bank_holidays_of_england(year: int) -> frozenset[date]:
     """Return the bank holidays of *year* in England, those in lieu included."""
+    # Imported here: it takes a tenth of each command's start, and most commands ask for no day.
+    import holidays
+
     return frozenset(holidays.country_holidays("GB", subdiv="ENG", years=year))
 
 

@@ -15,13 +15,21 @@ import structlog
 from broker.entering import review
 from broker.holdings import TRANSFER, ObjectKey
 from broker.learners import Learner, Observed
-from broker.moves import destinations_of, progress, take, told_by_enrolment, told_of_care
+from broker.moves import destinations_of, progress, shield_of, take, told_by_enrolment, told_of_care
 from broker.protocol.envelope import Action, EventObject
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId, Establishment, RefId
 from broker.scopes import Scopes, Surroundings
 from broker.storage import Store
-from broker.transfer_cases import ClockMoved, Event, TransferCase
+from broker.transfer_cases import (
+    Cancelled,
+    ClockMoved,
+    CtfLoaded,
+    Event,
+    Rejected,
+    Shield,
+    TransferCase,
+)
 from broker.transfer_documents import told_by, transfer_object
 
 log = structlog.get_logger(__name__)
@@ -58,7 +66,8 @@ class Cases:
     def objects(self, ref_id: str, schools: Mapping[str, str]) -> list[EventObject]:
         """Return the learner's cases as objects that the zone publishes."""
         self.load([ref_id])
-        return [_object(case, schools, Action.ADD) for case in self._known.get(ref_id, ())]
+        cases = self._known.get(ref_id, ())
+        return [_object(case, schools, Action.ADD) for case in cases if case.shield is Shield.NONE]
 
     def heard(
         self,
@@ -79,16 +88,14 @@ class Cases:
         after = at.index.learners.get(ref_id)
         if after is None or not at.zone.settings.transfers.enabled:
             return
-        record = at.router.registry.agents.get(sender)
-        own = record.establishments if record is not None else frozenset[Establishment]()
         changed: dict[RefId, TransferCase] = {}
         now = self._at()
         for number, event in enumerate(events):
             about: RefId | None = None
             if event.object_type == TRANSFER:
-                about, told = self._told(ref_id, event, sender, at)
+                about, told = self._told(after, event, sender, at)
             else:
-                told = told_by_enrolment(event, before, after, at.index.schools, now, sender, own)
+                told = told_by_enrolment(event, before, after, at.index.schools, now, sender)
             self._take(ref_id, told, changed, f"{seed}/{number}", at, about)
         self._care(after, sender, changed, seed, at)
         self._settle(ref_id, changed, seed, scopes, at)
@@ -116,16 +123,25 @@ class Cases:
         self._settle(ref_id, changed, seed, scopes, at)
 
     def _told(
-        self, ref_id: str, event: EventObject, sender: AgentId, at: Surroundings
+        self, learner: Learner, event: EventObject, sender: AgentId, at: Surroundings
     ) -> tuple[RefId | None, tuple[Event, ...]]:
+        """Return what an agent's LearnerTransfer tells, and of which case; nothing where it may not say so."""
         named = event.element.get("RefId", "").strip()
-        case = next((case for case in self._known[ref_id] if case.ref_id == named), None)
+        if learner.shielded:
+            log.info("transfer_not_followed", source=sender, transfer=named, reason="shielded")
+            return None, ()
+        case = next((case for case in self._known[learner.ref_id] if case.ref_id == named), None)
         try:
             told = told_by(event, sender, self._at(), at.index.schools, case)
         except ZoneError as error:
             log.warning("transfer_not_followed", source=sender, transfer=named, reason=type(error).__name__)
             return None, ()
-        return (case.ref_id if case else None), told
+        record = at.router.registry.agents.get(sender)
+        own = record.establishments if record is not None else frozenset[Establishment]()
+        believed = tuple(one for one in told if _may_say(one, own, case))
+        if believed != told:
+            log.warning("transfer_not_followed", source=sender, transfer=named, reason="not-its-school")
+        return (case.ref_id if case else None), believed
 
     def _care(
         self, learner: Learner, actor: str, changed: dict[RefId, TransferCase], seed: str, at: Surroundings
@@ -147,8 +163,14 @@ class Cases:
     ) -> None:
         if not events:
             return
-        new = RefId(hashlib.sha256(f"case/{seed}/{ref_id}".encode()).hexdigest()[:32].upper())
-        moved, errors = take(self._known.get(ref_id, ()), events, at.zone.calendars, new, about)
+
+        def new(place: int) -> RefId:
+            text = f"case/{seed}/{place}/{ref_id}"
+            return RefId(hashlib.sha256(text.encode()).hexdigest()[:32].upper())
+
+        learner = at.index.learners.get(ref_id)
+        shield = Shield.NONE if learner is None else shield_of(learner)
+        moved, errors = take(self._known.get(ref_id, ()), events, at.zone.calendars, new, about, shield)
         self._known[ref_id] = moved.cases
         changed |= {case.ref_id: case for case in moved.changed}
         for error in errors:
@@ -164,16 +186,18 @@ class Cases:
             if learner is None:
                 return
             step = f"{seed}/cases/{turn}"
-            self._set_destinations(learner, step, scopes, at)
-            for case in changed.values():
+            for case in changed.values():  # before they lose it, they hear how it ended
+                if case.shield is not Shield.NONE:
+                    continue
                 known = ObjectKey(TRANSFER, case.ref_id) in at.index.learners[ref_id].holdings
                 action = Action.CHANGE if known else Action.ADD
                 scopes.publish(_object(case, at.index.schools, action), step, at)
+            self._set_destinations(at.index.learners[ref_id], step, scopes, at)
             scopes.go_on(ref_id, step, at)
             learner = at.index.learners[ref_id]
             changed = {}
             for case in self._known.get(ref_id, ()):
-                told = progress(case, learner, at.router, self._at(), str(at.zone.id))
+                told = progress(case, learner, at.router, at.index.schools, self._at(), str(at.zone.id))
                 self._take(ref_id, told, changed, step, at, case.ref_id)
             if not changed:
                 return
@@ -190,6 +214,21 @@ class Cases:
 
     def _at(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
+
+
+def _may_say(event: Event, own: frozenset[Establishment], case: TransferCase | None) -> bool:
+    """Tell whether an agent of the schools *own* may say so; one that is of no school is believed.
+
+    Source:
+        Our own rule: only the new school says what it did with the file, and only the two call their move off.
+    """
+    if not own:
+        return True
+    if isinstance(event, CtfLoaded | Rejected):
+        return event.school in own
+    if isinstance(event, Cancelled) and case is not None:
+        return not own.isdisjoint({case.old_number, case.new_number})
+    return True
 
 
 def _object(case: TransferCase, schools: Mapping[str, str], action: Action) -> EventObject:

@@ -27,6 +27,7 @@ from broker.commands.reports import (
 )
 from broker.commands.request import request, requests
 from broker.commands.schema import app as schema_app
+from broker.commands.scopes import app as scopes_app
 from broker.commands.tls import app as tls_app
 from broker.commands.transfers import app as transfers_app
 from broker.commands.zone import app as zone_app
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(transfers_app, name="transfers")
+app.add_typer(scopes_app, name="scopes")
 app.add_typer(match_app, name="match")
 app.add_typer(schema_app, name="schema")
 app.add_typer(zone_app, name="zone")
@@ -57,7 +59,7 @@ app.add_typer(tls_app, name="tls")
 app.command(epilog="Examples:  sifzone doctor   ·   sifzone doctor --zone my-zone --json")(doctor)
 app.command(
     epilog="Examples:  sifzone quality   ·   sifzone quality --school 8209901 --records   ·   "
-    "sifzone quality --html quality.html"
+    "sifzone quality --rule care-flag-agrees --records   ·   sifzone quality --html quality.html"
 )(quality)
 app.command(
     epilog='Examples:  sifzone request LearnerPersonal --as gw-vle --where "LocalId = 000412"   ·   '

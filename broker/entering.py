@@ -6,7 +6,7 @@ to it: whatever changes is asked for once more. Who leaves is ended by Deletes.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, NamedTuple
@@ -116,6 +116,11 @@ class _Draft:
             fetch, recipients=fetch.recipients | new, dirty=fetch.request_id != "", due_at=0.0
         )
 
+    def _awaits(self, agent: AgentId, object_type: str, source: AgentId) -> bool:
+        """Tell whether it is asked for on its behalf already: it gets what it may have when the answer comes."""
+        fetch = self.fetches.get((object_type, source))
+        return fetch is not None and agent in fetch.recipients
+
     def disturb(self, object_type: str, source: AgentId) -> None:
         fetch = self.fetches.get((object_type, source))
         if fetch is not None and fetch.request_id:
@@ -143,7 +148,7 @@ class _Draft:
             if kept != holding.holders:
                 self.holdings[key] = replace(holding, holders=kept)
             for agent, (view, source) in entitled.items():
-                if Holder(agent, view) not in kept:
+                if Holder(agent, view) not in kept and not self._awaits(agent, key.object_type, source):
                     self.ask(key.object_type, source, [agent])
         for place, fetch in list(self.fetches.items()):
             entitled_now = frozenset(holder.agent for holder in self.plan(fetch.source, fetch.object_type).holders)
@@ -373,7 +378,27 @@ def advance(learner: Learner, now: float, seed: str) -> tuple[Learner, tuple[Fet
 
 def _is_blocked(fetch: Fetch, learner: Learner) -> bool:
     """Tell whether what others refer to is still to come; what has failed again and again holds nobody up any more."""
-    return any(other.rank < fetch.rank and other.attempts < _PATIENCE for other in learner.fetches)
+    return any(_blocking(fetch, learner))
+
+
+def _blocking(fetch: Fetch, learner: Learner) -> Iterator[Fetch]:
+    return (other for other in learner.fetches if other.rank < fetch.rank and other.attempts < _PATIENCE)
+
+
+def waits_for(fetch: Fetch, learner: Learner) -> str:
+    """Return the kind of object that has to come before *fetch* can be asked for; empty when it need not wait."""
+    if fetch.request_id:
+        return ""
+    first = min(_blocking(fetch, learner), key=lambda other: other.rank, default=None)
+    return "" if first is None else first.object_type
+
+
+def at_once(learner: Learner) -> Learner:
+    """Return *learner* with all that waits for its next try to be asked for now."""
+    if all(fetch.request_id or not fetch.due_at for fetch in learner.fetches):
+        return learner
+    fetches = (fetch if fetch.request_id else replace(fetch, due_at=0.0) for fetch in learner.fetches)
+    return replace(learner, fetches=tuple(fetches))
 
 
 def request_id(text: str, learner: str) -> MsgId:
@@ -512,9 +537,11 @@ __all__ = [
     "Delivery",
     "advance",
     "answered",
+    "at_once",
     "contacts_of",
     "failed",
     "is_about",
     "next_look",
     "request_id",
+    "waits_for",
 ]

@@ -18,6 +18,7 @@ from broker.entering import (
     Removal,
     advance,
     answered,
+    at_once,
     contacts_of,
     failed,
     is_about,
@@ -50,6 +51,7 @@ REVIEW: Final = "zone.Review"
 """Type of the zone's own message to look at a learner again; only believed of the broker's own login."""
 LEARNER_HEADER: Final = "learner"
 _DUE: Final = "due"
+_AT_ONCE: Final = "now"
 
 Publish = Callable[[Outgoing, Work], None]
 Note = Callable[[Pending, Work], None]
@@ -67,10 +69,16 @@ class Surroundings:
     work: Work
 
 
-def review_of(ref_id: str, due_at: float) -> Outgoing:
-    """Return the message to look at a learner again, to publish with the broker's login."""
+def review_of(ref_id: str, due_at: float, *, hurry: bool = False) -> Outgoing:
+    """Return the message to look at a learner again, to publish with the broker's login.
+
+    Args:
+        hurry: Ask at once for what waits for its next try.
+    """
     msg_id = _derived(f"review/{ref_id}/{due_at!r}")
     headers: dict[str, str | int | bool] = {LEARNER_HEADER: ref_id, _DUE: repr(due_at)}
+    if hurry:
+        headers[_AT_ONCE] = True
     return Outgoing(INTAKE, intake_key(ref_id), b"", msg_id, REVIEW, headers, user_id=BROKER_LOGIN)
 
 
@@ -152,12 +160,16 @@ class Scopes:
         for ref_id, removal in shared.removals:
             self.carry(ref_id, [removal], seed, at)
 
-    def look(self, ref_id: str, seed: str, at: Surroundings) -> None:
-        """Bring what is held of a learner to what may be held today."""
+    def look(self, ref_id: str, seed: str, at: Surroundings, *, hurry: bool = False) -> None:
+        """Bring what is held of a learner to what may be held today.
+
+        Args:
+            hurry: Ask at once for what waits for its next try.
+        """
         learner = at.index.learners.get(ref_id)
         if learner is None:
             return
-        after, removals = review(learner, at.router, at.index.schools)
+        after, removals = review(at_once(learner) if hurry else learner, at.router, at.index.schools)
         if after is not learner:
             self._keep(after, at)
         self.carry(ref_id, removals, seed, at)
@@ -283,6 +295,11 @@ def due_of(incoming: Incoming) -> tuple[str, float]:
         return "", 0.0
 
 
+def hurries(incoming: Incoming) -> bool:
+    """Tell whether a message asks that nothing wait for its next try."""
+    return incoming.headers.get(_AT_ONCE) is True
+
+
 def _is_of(event: EventObject, ref_id: str) -> bool:
     return event.object_type == CONTACT or about_learner(event) == ref_id
 
@@ -301,4 +318,4 @@ def _derived(text: str) -> MsgId:
     return MsgId(hashlib.sha256(text.encode()).hexdigest()[:32].upper())
 
 
-__all__ = ["LEARNER_HEADER", "REVIEW", "Scopes", "Surroundings", "due_of", "review_of"]
+__all__ = ["LEARNER_HEADER", "REVIEW", "Scopes", "Surroundings", "due_of", "hurries", "review_of"]

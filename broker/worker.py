@@ -40,7 +40,7 @@ from broker.protocol.topology import (
 from broker.registry import Channel, Live, Registry
 from broker.requests import Pending, Question, Removed, Reply, TimedOut
 from broker.routing import Reason, Router, explain
-from broker.scopes import LEARNER_HEADER, REVIEW, Scopes, Surroundings, due_of, review_of
+from broker.scopes import LEARNER_HEADER, REVIEW, Scopes, Surroundings, due_of, hurries, review_of
 from broker.settings import Zone
 from broker.storage import (
     SEEN_AGAIN,
@@ -64,6 +64,7 @@ IN_HAND_BYTES: Final = 2 * BATCH_BYTES
 COMMIT: Final = 3
 """Batches stored together while more messages wait; with none waiting, what is done is stored at once."""
 _RELOAD_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.5
 _AGENT_QUEUES: Final = agent_queue(AgentId(""))
 _EXPIRE_SECONDS: Final = 2.0
 _CLAIM_SECONDS: Final = 60.0
@@ -246,7 +247,7 @@ class Worker:
                 ref_id, due = due_of(incoming)
                 work.reviewed[ref_id] = due
                 self._cases.look(ref_id, seed, self._scopes, at)
-                self._scopes.look(ref_id, seed, at)
+                self._scopes.look(ref_id, seed, at, hurry=hurries(incoming))
         except (StorageError, TransportLost):
             raise
         except Exception as error:  # noqa: BLE001  # as for an event
@@ -538,7 +539,7 @@ class Worker:
     def _reload(self) -> None:
         """Take up what was applied since, and the new day; keep the old rights and agreements where that fails."""
         now = self._now()
-        if now - self._checked < _RELOAD_SECONDS:
+        if abs(now - self._checked) < _LOOK_SECONDS:
             return
         self._checked = now
         if self._today() != self._router.today:

@@ -6,7 +6,6 @@ Learners are RefIds here, and schools their numbers; nobody is named.
 import getpass
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,13 +18,12 @@ from rich.text import Text
 from broker.calendars import DayKind, local_date
 from broker.clock import zone_clock
 from broker.commands.common import AsJson, ZoneFolder, console, opened_store
+from broker.commands.telling import tell_zone
 from broker.deadlines import RULES, Deadline
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import Establishment, parse_establishment
-from broker.protocol.topology import BROKER_LOGIN
 from broker.settings import Zone, load_zone
 from broker.storage.encoding import sentence
-from broker.supervisor import read_url
 from broker.told import told
 from broker.transfer_cases import (
     OUTSIDE,
@@ -46,8 +44,7 @@ from broker.transfer_cases import (
 )
 from broker.transfer_documents import PERSON
 from broker.transfers import step
-from broker.transports.amqp import AmqpSettings, AmqpTransport
-from broker.transports.contract import Outgoing, Transport, TransportLost
+from broker.transports.contract import Outgoing
 
 app = typer.Typer(
     help="Learners who change schools: how far each move has come, what is late; tell the zone what people know.",
@@ -57,7 +54,6 @@ app = typer.Typer(
 )
 
 _ALL: Final = 1_000_000
-_CONFIRM_SECONDS: Final = 30.0
 _SHORT: Final = 8
 _WORDS: Final = {
     Status.PLANNED: "planned",
@@ -261,32 +257,7 @@ def _tell(folder: Path, transfer: str, make: Callable[[TransferCase], Event]) ->
 
 
 def _send(zone: Zone, messages: Sequence[Outgoing]) -> None:
-    url = read_url(zone.credentials(BROKER_LOGIN))
-    if not url:
-        raise ZoneError("the zone has never been started: start it with 'sifzone up', then say so again")
-    with AmqpTransport(AmqpSettings(url=url, name="sifzone transfers")) as transport:
-        _publish(transport, messages)
-
-
-def _publish(transport: Transport, messages: Sequence[Outgoing]) -> None:
-    """Publish *messages*, and return once RabbitMQ keeps them all.
-
-    Raises:
-        ZoneError: It does not; some may have been taken, and to tell of them again does no harm.
-    """
-    last = 0
-    for message in messages:
-        last = transport.publish(message)
-    deadline = time.monotonic() + _CONFIRM_SECONDS
-    try:
-        while transport.confirmed < last:
-            if time.monotonic() > deadline:
-                raise ZoneError("RabbitMQ did not confirm it in time: see that the zone is up, then say so again")
-            transport.poll(0.2)
-    except TransportLost as error:
-        raise ZoneError("the connection to RabbitMQ was lost: see that the zone is up, then say so again") from error
-    if transport.refusals():
-        raise ZoneError("the zone's intake did not take it: see that the zone is up, then say so again")
+    tell_zone(zone, messages, "sifzone transfers")
 
 
 def _now(folder: Path) -> datetime:

@@ -71,6 +71,14 @@ def learners(connection: Connection, ref_ids: Sequence[str]) -> dict[str, Learne
     return found
 
 
+def entering(connection: Connection, after: str, limit: int) -> list[LearnerRow]:
+    """Return up to *limit* learners of whom something is asked for, or to be, in order of RefId after *after*."""
+    query = select(_learner.ref_id).where(_learner.fetches != "[]", _learner.ref_id > after)
+    refs = connection.execute(query.order_by(_learner.ref_id).limit(limit)).scalars().all()
+    found = learners(connection, refs)
+    return [found[ref] for ref in refs]
+
+
 def contact_learners(connection: Connection, contact_refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each known contact of *contact_refs*, its learners in order of RefId."""
     found: dict[str, list[str]] = {}

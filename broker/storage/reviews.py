@@ -40,7 +40,9 @@ class ReviewWriter:
         connection.execute(update(tables.sweep).values(mark=mark))
         everyone = select(tables.learner.c.ref_id, literal(due_at), literal(0.0)).where(true())
         statement = self._insert(tables.review).from_select(["ref_id", "due_at", "claimed_until"], everyone)
-        connection.execute(self._earliest(statement))
+        # a look that is claimed, and perhaps done by the old settings, must not be taken for this one
+        anew = {"due_at": statement.excluded.due_at, "claimed_until": statement.excluded.claimed_until}
+        connection.execute(statement.on_conflict_do_update(index_elements=["ref_id"], set_=anew))
         return True
 
     def _earliest(self, statement: Any) -> Any:

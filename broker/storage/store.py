@@ -113,6 +113,11 @@ class Store:
         with self._database.read("look up learners") as connection:
             return learner_index.learners(connection, ref_ids)
 
+    def entering(self, *, after: str = "", limit: int = 100) -> list[LearnerRow]:
+        """Return up to *limit* learners of whom something is asked for, or to be, in order of RefId after *after*."""
+        with self._database.read("look up who enters scopes") as connection:
+            return learner_index.entering(connection, after, limit)
+
     def contact_learners(self, contact_refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return, for each known contact of *contact_refs*, the RefIds of its learners, in order."""
         with self._database.read("look up contacts") as connection:

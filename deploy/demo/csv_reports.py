@@ -18,12 +18,18 @@ _TERMS: Final = (
     ("SUM", "Summer term", date(2027, 4, 12), date(2027, 7, 21)),
 )
 
+_AWAY: Final = {23: "I", 31: "O", 37: "M"}
+"""Marks of those whose admission number is a multiple of the key: ill, away without leave, at the doctor's."""
 
-def reports(school: School, pupils: Sequence[Pupil]) -> dict[str, list[Row]]:
+
+def reports(school: School, pupils: Sequence[Pupil], marked: date) -> dict[str, list[Row]]:
     """Return the rows of each report by file name, *pupils* in their order.
 
     A school that sends Common Transfer Files has reports on what these do not hold. Reports that know a pupil by UPN
     leave out who has none.
+
+    Args:
+        marked: The day whose attendance marks are reported.
     """
     known = [pupil for pupil in pupils if pupil.shown("upn", pupil.upn)]
     found: dict[str, Iterable[Row]] = {
@@ -38,6 +44,7 @@ def reports(school: School, pupils: Sequence[Pupil]) -> dict[str, list[Row]]:
             "pupils.csv": map(_pupil, pupils),
             "contacts.csv": _contacts(known),
             "attendance.csv": map(_attendance, known),
+            "daily-attendance.csv": _marks(known, marked),
             "sen.csv": _needs(known),
             "exclusions.csv": _exclusions(known),
         }
@@ -143,6 +150,8 @@ def _pupil(pupil: Pupil) -> Row:
         "Entry Date": pupil.shown("entry", _date(pupil.entry)),
         "Leaving Date": _date(pupil.leaving),
         "Leaving Reason": pupil.leaving_reason,
+        "Next LA Number": pupil.next_school[:3],
+        "Next Estab Number": pupil.next_school[3:],
         "Boarder": "N",
         "Ethnicity Code": pupil.ethnicity,
         "Ethnicity Source": "P",
@@ -192,6 +201,20 @@ def _attendance(pupil: Pupil) -> Row:
         "Authorised Absences": str(found.authorised),
         "Unauthorised Absences": str(found.unauthorised),
     }
+
+
+def _marks(pupils: Iterable[Pupil], day: date) -> Iterator[Row]:
+    for pupil in pupils:
+        if pupil.entry > day or (pupil.leaving is not None and pupil.leaving < day):
+            continue
+        away = next((mark for every, mark in _AWAY.items() if pupil.number % every == 0), "")
+        for session, present in (("AM", "/"), ("PM", "\\")):
+            yield {
+                "UPN": pupil.shown("upn", pupil.upn),
+                "Date": _date(day),
+                "Session": session,
+                "Mark": away or present,
+            }
 
 
 def _needs(pupils: Iterable[Pupil]) -> Iterator[Row]:

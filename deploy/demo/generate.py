@@ -1,8 +1,9 @@
-"""Writes the demo schools' exports, and what must become of them as expected.json; the people are the authority's part.
+"""Writes the demo's exports, and what must become of them as expected.json; the people are the authority's part.
 
     python deploy/demo/generate.py OUT [--seed N] [--changed]
 
-The same seed gives the same bytes. With --changed it writes the next day's exports, into the same folder or another.
+The schools' exports, social care's return and the plan tool's export. The same seed gives the same bytes. With
+--changed it writes the next day's exports of the schools, into the same folder or another.
 """
 
 import argparse
@@ -10,21 +11,47 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 if __name__ == "__main__":  # the demo is no installed package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from deploy.demo.authority import AUTHORITY, build
+from deploy.demo.authority import AUTHORITY, build, ordinary
+from deploy.demo.care import UNTOLD, care_files, children
 from deploy.demo.changes import CHANGES, changed_pupil, leavers, next_day
 from deploy.demo.csv_reports import csv_file, reports
 from deploy.demo.ctf_files import ctf_file
 from deploy.demo.faults import FAULTS, ODDITIES, Fault, faulty, with_faults
+from deploy.demo.identifiers import LAST_FRIDAY
 from deploy.demo.people import Pupil, School
 
 DEFAULT_SEED: Final = 2026
-_WRITTEN: Final = ("2026-11-23T06:30:00", "2026-11-24T06:30:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day on which schools write their exports.
+
+    Attributes:
+        number: Counted from 1; it is the number in the sequence of their Common Transfer Files.
+        written: Date and time of the exports, as in ``2026-11-23T06:30:00``.
+        marked: The day whose attendance marks are in them.
+    """
+
+    number: int
+    written: str
+    marked: date
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing was exported before."""
+        return self.number == 1
+
+
+_FIRST: Final = Day(1, "2026-11-23T06:30:00", LAST_FRIDAY)
+_NEXT: Final = Day(2, "2026-11-24T06:30:00", LAST_FRIDAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +83,7 @@ class Export:
 
 
 def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict[str, Any]:
-    """Write the exports below *out* and return what expected.json says.
+    """Write the exports below *out* and return what expected.json says; of the next day those of the schools alone.
 
     A file appears whole or not at all. The next day's Common Transfer File comes beside the first day's, as the next
     in its sequence; reports are replaced.
@@ -69,10 +96,9 @@ def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict
     """
     before, joiners = build(seed)
     now = tuple(next_day(school, joiners) for school in before) if changed else before
-    exports = [_export(school, changed=changed) for school in now]
-    for export in exports:
-        for path, content in export.files.items():
-            _replace(out / "schools" / export.school.establishment / path, content)
+    exports = write_schools(out, now, _NEXT if changed else _FIRST)
+    if not changed:
+        write_care(out, before)
     expected = {"seed": seed, "day": 2 if changed else 1, "authority": AUTHORITY, **_expected(before, exports)}
     if changed:
         expected["changes"] = _changes(before, joiners)
@@ -80,15 +106,38 @@ def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict
     return expected
 
 
-def _export(school: School, *, changed: bool) -> Export:
+def write_schools(out: Path, schools: Iterable[School], day: Day) -> list[Export]:
+    """Write what *schools* export on *day*, with what their offices got wrong.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    exports = [_export(school, day) for school in schools]
+    for export in exports:
+        for path, content in export.files.items():
+            _replace(out / "schools" / export.school.establishment / path, content)
+    return exports
+
+
+def write_care(out: Path, schools: Iterable[School]) -> None:
+    """Write what social care and the plan tool export.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    for path, content in care_files(children(schools)).items():
+        _replace(out / path, content)
+
+
+def _export(school: School, day: Day) -> Export:
     # Another day, another order: what is sent must not depend on it.
-    order = sorted(with_faults(school).pupils, key=_by_surname if changed else _by_class)
-    found = reports(school, order)
-    files = {f"reports/{name}": csv_file(rows, quoted=changed) for name, rows in found.items() if rows}
+    order = sorted(with_faults(school).pupils, key=_by_class if day.is_first else _by_surname)
+    found = reports(school, order, day.marked)
+    files = {f"reports/{name}": csv_file(rows, quoted=not day.is_first) for name, rows in found.items() if rows}
     rows = {f"reports/{name}": len(rows) for name, rows in found.items() if rows}
     if school.exports != "csv":
-        name = f"exports/{school.establishment}_CTF_{school.establishment}_{2 if changed else 1:03}.xml"
-        files[name] = ctf_file(school, order, _WRITTEN[changed], loose=school.exports == "ctf-loose")
+        name = f"exports/{school.establishment}_CTF_{school.establishment}_{day.number:03}.xml"
+        files[name] = ctf_file(school, order, day.written, loose=school.exports == "ctf-loose")
         rows[name] = len(order)
     return Export(school, tuple(order), files, rows)
 
@@ -107,6 +156,8 @@ def _expected(before: Sequence[School], exports: Sequence[Export]) -> dict[str, 
     return {
         "schools": {export.school.establishment: _school(export) for export in exports},
         "looked_after": [_named(pupil) for pupil in pupils if pupil.care_authority == AUTHORITY],
+        "in_care": [_named(child.pupil) for child in children(before)],  # as social care says, whose word counts
+        "untold": _named(ordinary(next(s for s in before if s.establishment == UNTOLD[0]))[UNTOLD[1]]),
         "looked_after_by_others": [_named(pupil) for pupil in pupils if pupil.care_authority != AUTHORITY],
         "faults": faults,
         "oddities": [

@@ -82,6 +82,7 @@ class Pupil:
         groups: Codes of the groups; the registration group first.
         care_authority: LA number of the authority that looks after the pupil; empty for most.
         needs: Types of special need by rank; empty when there is no provision.
+        next_school: The 7-digit number of the school that a leaver goes to; empty when the school does not know it.
         typed: What the office typed into a field instead of the true value, by the name of the attribute here.
     """
 
@@ -114,6 +115,7 @@ class Pupil:
     enrolment_status: str = "C"
     leaving: date | None = None
     leaving_reason: str = ""
+    next_school: str = ""
     typed: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self, attribute: str, value: str) -> str:

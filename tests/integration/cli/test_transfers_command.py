@@ -277,7 +277,7 @@ def test_what_cannot_be_told_is_refused_at_once_with_why(zone: Path, arguments: 
 
 
 def test_what_is_so_already_is_not_told_again(zone: Path) -> None:
-    assert "there is nothing to tell" in run(zone, "confirm", "333")
+    assert "there is nothing to tell" in run(zone, "found", "333", NEW)
 
 
 def test_without_a_day_a_record_has_passed_today(zone: Path, broker: Broker) -> None:

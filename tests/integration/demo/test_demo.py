@@ -3,7 +3,7 @@
 import csv
 import re
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -222,10 +222,11 @@ def test_the_virtual_school_has_no_upn_of_another_child_and_no_address(ran: Ran)
 
 
 def test_log_ledger_and_queue_names_tell_of_nobody(ran: Ran) -> None:
-    places = {"zone.log": (ran.folder / "zone.log").read_text("utf-8"), "queue names": "\n".join(ran.queues)}
-    places["what was printed"] = ran.output
+    told = defaultdict(list, {"zone.log": [(ran.folder / "zone.log").read_text("utf-8")]})
+    told |= {"queue names": list(ran.queues), "what was printed": [ran.output]}
     for table, text in rows(ran.folder / "state" / "zone.db", leave_out=frozenset({"quarantine_body"})):
-        places[table] = f"{places.get(table, '')}\n{text}"
+        told[table].append(text)
+    places = {place: "\n".join(parts) for place, parts in told.items()}
 
     assert "ledger" in places
     assert "quarantine" in places

@@ -9,7 +9,19 @@ import sqlalchemy
 
 from broker.protocol.identifiers import AgentId
 from broker.registry import Registered, Registration
-from broker.storage import EnrolmentRow, Held, LearnerRow, LedgerRow, Outcome, Store, make_key, open_store
+from broker.storage import (
+    CareRow,
+    EnrolmentRow,
+    FetchRow,
+    Held,
+    HoldingRow,
+    LearnerRow,
+    LedgerRow,
+    Outcome,
+    Store,
+    make_key,
+    open_store,
+)
 from tests.postgres import Postgres, running_postgres
 
 NOON = 1_790_000_000.0
@@ -130,6 +142,20 @@ def learner(ref_id: str = "A" * 32, care_authority: str = "") -> LearnerRow:
         ),
         sources=(("LearnerPersonal", SOURCE), ("LearnerSchoolEnrolment", "mis-8209902")),
         local_id="7-1",
+        adopted=True,
+        care=(
+            CareRow("1" * 32, "2024-05-07", "2025-04-09", "820", "CE", current=False),
+            CareRow("2" * 32, "2026-09-01", "", "", "LA", current=True),
+        ),
+        destinations=("", "8209903"),
+        holdings=(
+            HoldingRow("LearnerPersonal", ref_id, (SOURCE, "mis-8209902"), (("library", "a"), ("merlin", "a+b"))),
+            HoldingRow("LearnerAttendanceSummary", f"{ref_id}|2026|1", (SOURCE,), ()),
+        ),
+        fetches=(
+            FetchRow("LearnerPersonal", SOURCE, ("merlin", "virtual-school"), "", False, 2, NOON + 0.25, ()),
+            FetchRow("LearnerContact", SOURCE, ("merlin",), "3" * 32, True, 0, 0.0, ("4" * 32, "5" * 32)),
+        ),
     )
 
 

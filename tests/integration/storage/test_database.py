@@ -91,7 +91,7 @@ def test_several_processes_may_open_a_new_database_at_once(database_url: str, ke
         assert {row.msg_id for row in store.ledger()} == {"M0", "M1", "M2", "M3"}
 
 
-@pytest.mark.parametrize("revision", ["0004", "9999", "00010", "a3f9c2"])
+@pytest.mark.parametrize("revision", [f"{int(HEAD) + 1:04}", "9999", "00010", "a3f9c2"])
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
     store: Store, admin: sqlalchemy.Engine, database_url: str, key_file: Path, revision: str
 ) -> None:
@@ -219,4 +219,6 @@ def test_a_database_of_the_first_revision_is_upgraded_with_all_that_is_in_it(dat
         (row,) = store.learners(["A" * 32]).values()
         assert (row.shielded, row.local_id) == (True, "")
         assert row.enrolments == (EnrolmentRow("E", "8209901", "2025-09-01"),)
+        assert (row.adopted, row.care, row.destinations, row.holdings, row.fetches) == (False, (), (), (), ())
+        assert store.reviews() == []
         assert store.flaws() == []

@@ -228,6 +228,20 @@ def test_a_sealed_learner_is_found_by_nobody_and_its_own_agents_keep_the_refid(
 
 
 @ON_SQLITE
+def test_a_batch_that_tells_of_an_adoption_seals_the_learner_with_all_else_in_it(
+    store: Store, scalar: Callable[[str], object]
+) -> None:
+    ask(store, MIS, ANN)
+    row = replace(learner_row(ONE, store.upn_key(UPN)), adopted=True)
+
+    for _ in range(2):
+        store.commit(Batch(learners=(row,), adopted=(ONE,), day=date(2026, 9, 1)))
+
+    assert scalar("SELECT COUNT(sealed) FROM link") == 0
+    assert store.learners([ONE])[ONE] == replace(row, upn_key=None), "by its UPN nobody finds the learner either"
+    assert outcomes(ask(store, OTHER_MIS, replace(ANN, key=TWO))) == [(Outcome.NEW, TWO)]
+
+
 def test_a_learner_sealed_before_its_agent_asked_is_never_linked(store: Store) -> None:
     published(store, ONE)
     store.seal_identity(ONE)

@@ -42,6 +42,16 @@ def test_more_learners_than_one_statement_takes_are_found(store: Store) -> None:
     assert set(store.learners(refs)) == set(refs)
 
 
+def test_learners_of_whom_something_is_asked_for_are_found_page_by_page(store: Store) -> None:
+    refs = [f"{number:032X}" for number in range(5)]
+    rows = [learner(ref) for ref in refs]
+    store.commit(Batch(learners=[*reversed(rows), LearnerRow(ONE), replace(learner(OTHER), fetches=())]))
+
+    assert store.entering(limit=3) == rows[:3]
+    assert store.entering(after=refs[2]) == rows[3:]
+    assert store.entering(after=refs[4]) == []
+
+
 def test_a_forgotten_learner_leaves_no_row_and_no_contact(store: Store) -> None:
     links = [ContactLink("C" * 32, ONE), ContactLink("C" * 32, OTHER)]
     store.commit(Batch(learners=[learner(ONE), learner(OTHER)], contacts=links))

@@ -59,6 +59,16 @@ def test_a_fault_found_again_stays_open_since_the_first_day(store: Store) -> Non
     assert [flaw.severity for flaw in store.flaws()] == ["refuse"]
 
 
+def test_what_one_rule_alone_looked_for_closes_no_fault_of_another(store: Store) -> None:
+    care = FlawRow("InCare", "care-flag-agrees", "warn", "InCare differs from the records: ask which is right.")
+    judge(store, saw(UPN, care))
+
+    judge(store, saw()._replace(rule="care-flag-agrees"), day=MONDAY + timedelta(1))
+
+    assert listed(store) == {"upn-check-letter": (MONDAY, MONDAY, None)}
+    assert listed(store, since=MONDAY)["care-flag-agrees"] == (MONDAY, MONDAY, MONDAY + timedelta(1))
+
+
 def test_a_whole_record_without_it_closes_a_fault(store: Store) -> None:
     judge(store, saw(UPN, BIRTH))
     judge(store, saw(BIRTH), day=MONDAY + timedelta(2))

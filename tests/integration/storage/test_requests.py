@@ -30,6 +30,7 @@ FULL: Final = Pending(
     9_999,
     "person." + "A" * 32,
     extended=True,
+    about="D" * 32,
 )
 PLAIN: Final = Pending(
     MsgId("B" * 32), MERLIN, MIS, "SchoolInfo", Context("SIF_Default"), "2.4", ("2.*",), 65_536, NOON, NOON + 3600

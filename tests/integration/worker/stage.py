@@ -17,6 +17,7 @@ from broker.protocol.envelope import (
     LOOKED_AFTER,
     NAMESPACE,
     Action,
+    EventObject,
     Message,
     build_event,
     build_register,
@@ -31,7 +32,7 @@ from broker.protocol.identifiers import AgentId
 from broker.protocol.query import Query, matches, parse_query
 from broker.protocol.topology import BROKER_LOGIN, CONTROL, CONTROL_QUEUE, INTAKE, agent_queue, intake_key
 from broker.settings import Zone, load_zone
-from broker.storage import Store, make_key, open_store
+from broker.storage import Batch, Store, make_key, open_store
 from broker.transports import Incoming, MemoryBroker, MemoryTransport, Outgoing
 from broker.worker import Worker
 from schemas import load
@@ -171,6 +172,14 @@ name = "Files for schools without an agent"
 publish = ["LearnerTransfer"]
 subscribe = {kinds}
 """
+CALENDAR: Final = """
+title = "Schools of a made-up authority"
+terms = [
+    { term = "AUT", starts = 2026-09-01, ends = 2026-12-18, half_term = { starts = 2026-10-26, ends = 2026-10-30 } },
+    { term = "SPR", starts = 2027-01-04, ends = 2027-03-26 },
+    { term = "SUM", starts = 2027-04-12, ends = 2027-07-21 },
+]
+"""
 PUBLISHERS: Final = ("mis-1", "mis-2", "social-care")
 RECIPIENTS: Final = ("platform", "library", "virtual-school", "ctf-out", "mis-2")
 EVENTS: Final = ("LearnerPersonal", "LearnerSchoolEnrolment", "LearnerContact", "ContactPersonal")
@@ -187,11 +196,13 @@ class Recipient:
 
     Attributes:
         log: Every event: action, object's key.
+        events: The same, each with the object as it came.
         odd: What no agent should meet: an Add of what it holds, a Change or Delete of what it does not.
     """
 
     held: dict[Key, etree._Element] = field(default_factory=dict)
     log: list[tuple[Action, Key]] = field(default_factory=list)
+    events: list[EventObject] = field(default_factory=list)
     odd: list[tuple[Action, Key]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -204,6 +215,7 @@ class Recipient:
             if (key in self.held) is (event.action is Action.ADD):
                 self.odd.append((event.action, key))
             self.log.append((event.action, key))
+            self.events.append(event)
             if event.action is Action.DELETE:
                 self.held.pop(key, None)
             else:
@@ -226,6 +238,10 @@ class Publisher:
     asked: list[Message] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     is_away: bool = False
+
+
+class _Killed(BaseException):
+    """The worker is killed."""
 
 
 @dataclass(slots=True)
@@ -252,6 +268,22 @@ class Stage:
         self.worker = Worker(transport, self.store, self.zone, now=lambda: self.moment.timestamp())
         self.worker.open(range(self.zone.settings.partitions))
 
+    def crash(self) -> None:
+        """Let the worker work, and be killed when all is published and nothing is stored; and start another."""
+        commit = self.store.commit
+
+        def die(_: Batch) -> None:
+            raise _Killed
+
+        self.store.commit = die  # type: ignore[method-assign]  # there is no other place to be killed at
+        try:
+            self.worker.step(0)
+        except _Killed:
+            pass
+        finally:
+            self.store.commit = commit  # type: ignore[method-assign]
+        self.start_worker()
+
     def connect(self) -> None:
         """Let every agent register, and every school publish itself."""
         for agent in self.zone.registry.agents:
@@ -267,7 +299,10 @@ class Stage:
 
     def publish(self, agent: str, action: Action, text: str) -> None:
         """Publish an event; the publisher remembers the object, as it answers for it."""
-        element = parse(text)
+        self.publish_element(agent, action, parse(text))
+
+    def publish_element(self, agent: str, action: Action, element: etree._Element) -> None:
+        """Publish an event, as :meth:`publish` does."""
         own = self.publishers[agent].objects
         if action is Action.DELETE:
             own.pop(key_of(element), None)
@@ -284,19 +319,25 @@ class Stage:
         if not publisher.asked:
             return False
         message = publisher.asked.pop(0)
-        query = parse_query(message.payload)
-        assert isinstance(query, Query)
-        found = [element for element in publisher.objects.values() if local_name(element) == query.object_type]
-        found = [element for element in found if matches(query, element)]
-        self.respond(agent, message, b"".join(etree.tostring(element) for element in found))
+        self.respond(agent, message, b"".join(self.found(agent, message)))
         return True
 
-    def respond(self, agent: str, asked: Message, content: bytes | AnswerError, number: int = 1) -> None:
-        """Send a packet that ends an answer."""
+    def found(self, agent: str, asked: Message) -> list[bytes]:
+        """Return what a publisher has now of what it is asked for."""
+        query = parse_query(asked.payload)
+        assert isinstance(query, Query)
+        own = self.publishers[agent].objects.values()
+        found = [element for element in own if local_name(element) == query.object_type]
+        return [etree.tostring(element) for element in found if matches(query, element)]
+
+    def respond(
+        self, agent: str, asked: Message, content: bytes | AnswerError, number: int = 1, *, more: bool = False
+    ) -> None:
+        """Send a packet of an answer; unless more is to follow, the last."""
         header = new_header(AgentId(agent))
         request = asked.header.msg_id
         named = header._replace(destination_id=asked.header.source_id)
-        body = build_response(named, request, number, False, content)
+        body = build_response(named, request, number, more, content)
         self._send(agent, intake_key(request), body, header.msg_id, "SIF_Response")
 
     def settle(self, *, answering: bool = True) -> None:
@@ -312,11 +353,8 @@ class Stage:
     def step(self) -> bool:
         """Let the worker work once, and everybody take what has come; tell whether anything happened."""
         busy = self.worker.step(0)
-        for agent, transport in self.transports.items():
-            for incoming in transport.poll(0):
-                self._receive(agent, incoming)
-                transport.ack(incoming.tag)
-                busy = True
+        for agent in self.transports:
+            busy |= self._take(agent)
         return busy
 
     def pass_time(self, **span: float) -> None:
@@ -332,6 +370,14 @@ class Stage:
         self.store.sweep(f"agreements/{self.moment}", 0.0)
         self.pass_time(seconds=10)
 
+    def _take(self, agent: str) -> bool:
+        transport = self.transports[agent]
+        received = transport.poll(0)
+        for incoming in received:
+            self._receive(agent, incoming)
+            transport.ack(incoming.tag)
+        return bool(received)
+
     def _receive(self, agent: str, incoming: Incoming) -> None:
         message = parse_message(incoming.body)
         if message.kind == "SIF_Event":
@@ -343,6 +389,7 @@ class Stage:
 
     def _send(self, agent: str, key: str, body: bytes, msg_id: str, kind: str) -> None:
         self.transports[agent].publish(Outgoing(INTAKE, key, body, msg_id, kind, user_id=agent))
+        self._take(agent)  # which sends it: what several publish comes to the zone in the order of publishing
 
 
 def write_agreements(folder: Path, agreements: Mapping[str, str]) -> None:
@@ -365,6 +412,8 @@ def open_stage(folder: Path, agreements: Mapping[str, str] = AGREEMENTS, more: s
     kinds = str([*ABOUT, "SchoolInfo"])
     (folder / "zone.toml").write_text(_SETTINGS.replace("{kinds}", kinds) + more, encoding="utf-8")
     write_agreements(folder, agreements)
+    (folder / "calendars").mkdir(exist_ok=True)
+    (folder / "calendars" / "820.toml").write_text(CALENDAR, encoding="utf-8")
     zone = load_zone(folder)
     zone.state.mkdir(mode=0o700, exist_ok=True)
     make_key(zone.key_file)

@@ -8,6 +8,9 @@ import pytest
 
 from broker.protocol.envelope import Action
 from broker.protocol.exchanges import AnswerError
+from broker.protocol.topology import BROKER_LOGIN
+from broker.scopes import review_of
+from broker.transports import MemoryTransport, Outgoing
 from tests.integration.worker.stage import (
     AGREEMENTS,
     Stage,
@@ -84,6 +87,41 @@ def test_care_that_ends_on_a_day_is_over_for_the_virtual_school_on_the_next(stag
     stage.settle()
 
     assert stage.recipients["virtual-school"].held == {}
+
+
+def tell(stage: Stage, message: Outgoing) -> None:
+    """Let the zone tell its worker something, as a command does."""
+    transport = MemoryTransport(stage.broker, BROKER_LOGIN)
+    transport.publish(message)
+    transport.poll(0)
+    transport.close()
+
+
+def test_what_was_refused_waits_for_its_next_try_unless_somebody_is_in_a_hurry(stage: Stage) -> None:
+    stage.publishers["mis-1"].is_away = True
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    for _ in range(len(stage.publishers["mis-1"].asked)):
+        stage.respond("mis-1", stage.publishers["mis-1"].asked.pop(), AnswerError(8, 1, "not now"))
+    stage.settle()
+    assert stage.publishers["mis-1"].asked == []
+
+    tell(stage, review_of(ADA, stage.moment.timestamp()))
+    stage.settle()
+    assert stage.publishers["mis-1"].asked == []
+    tell(stage, review_of(ADA, stage.moment.timestamp() + 0.001, hurry=True))
+    stage.settle()
+    assert [message.kind for message in stage.publishers["mis-1"].asked] == ["SIF_Request"]
+    assert [fetch.attempts for row in stage.store.entering() for fetch in row.fetches if fetch.request_id] == [1]
+
+    # what is asked for already is not asked for twice
+    tell(stage, review_of(ADA, stage.moment.timestamp() + 0.002, hurry=True))
+    stage.settle()
+    assert len(stage.publishers["mis-1"].asked) == 1
+    stage.publishers["mis-1"].is_away = False
+    stage.settle()
+    assert PERSONAL in stage.recipients["virtual-school"].held
+    assert stage.store.entering() == []
 
 
 def test_what_changes_while_a_record_is_asked_for_comes_with_it(stage: Stage) -> None:
