@@ -123,6 +123,7 @@ class Scanner:
         self._learners = learners or Learners(store, spool)
         # Learners that connectors know by numbers have keys of their own: whoever refers to others need not wait.
         self._moved = self._learners.moved
+        self._answers = self._learners.answers
         self._waits = any(source.settings.locates and _makes_learners(source) for source in parts.sources)
         self._by_number = _ByNumber(store, self._learners)
         for source in parts.sources:
@@ -240,6 +241,7 @@ class Scanner:
             raise _Moved
 
     def _read_records(self, source: SourcePart, reading: Reading, wanted: Wanted) -> None:
+        self._answers = self._learners.answers
         self._by_number.start()
         items = iter(source.connector.read(reading.path))
         with self._store.transaction() as db:
@@ -286,7 +288,9 @@ class Scanner:
             objects += translation.objects
         reading.failed_records += refused
         states = self._states(source, objects, referring, made)
-        if all(state.is_known for state in states):
+        # Whose learner has become known meanwhile waits, too: it is to go after the learner, who is in another file.
+        overtakes = bool(states) and not source.settings.locates and self._learners.answers != self._answers
+        if all(state.is_known for state in states) and not overtakes:
             made.objects += ((item.position, one) for one in objects)
             return
         made.left_out += objects

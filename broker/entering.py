@@ -482,18 +482,22 @@ def _take(draft: _Draft, event: EventObject, fetch: Fetch) -> Iterable[Delivery]
     known = draft.holdings.get(key, Holding((fetch.source,)))
     held = known.agents
     plan = draft.plan(fetch.source, event.object_type)
-    holders = {holder.agent: holder for holder in known.holders}
-    for view, agents in plan.shares:
-        for agent in agents:
-            if agent in fetch.recipients and agent not in known.sources:
-                holders[agent] = Holder(agent, view.name)
     sources = known.sources if fetch.source in known.sources else (*known.sources, fetch.source)
+    latest = draft.entitled(event.object_type, sources)
+    # who has what another has published since is not to have an older word instead
+    wanted = frozenset(
+        agent
+        for agent in fetch.recipients
+        if agent in latest and (agent not in held or latest[agent][1] == fetch.source)
+    )
+    holders = {holder.agent: holder for holder in known.holders}
+    holders |= {agent: Holder(agent, view.name) for view, agents in plan.shares for agent in agents if agent in wanted}
     draft.holdings[key] = Holding(sources, frozenset(holders.values()))
     for view, agents in plan.shares:
-        wanted = [agent for agent in agents if agent in fetch.recipients and agent not in known.sources]
+        some_wanted = [agent for agent in agents if agent in wanted]
         for action, some in (
-            (Action.ADD, tuple(agent for agent in wanted if agent not in held)),
-            (Action.CHANGE, tuple(agent for agent in wanted if agent in held)),
+            (Action.ADD, tuple(agent for agent in some_wanted if agent not in held)),
+            (Action.CHANGE, tuple(agent for agent in some_wanted if agent in held)),
         ):
             if some:
                 yield Delivery(event._replace(action=action), view, some)

@@ -133,7 +133,7 @@ class _Maker:
             sex=sex,
             year=year,
             entry=entry,
-            groups=_groups_of(school, year, number),
+            groups=groups_of(school, year, number),
             ethnicity=random.choice(names.ETHNICITIES),
             language=random.choice(names.LANGUAGES),
             email=self._email(preferred, surname, "pupils"),
@@ -272,7 +272,8 @@ def _groups(school: School, staff: Sequence[Staff]) -> Iterator[Group]:
                 yield Group(f"{year}/{short}{number}", f"Year {year} {subject} set {number}", next(teachers), *course)
 
 
-def _groups_of(school: School, year: str, number: int) -> tuple[str, ...]:
+def groups_of(school: School, year: str, number: int) -> tuple[str, ...]:
+    """Return the codes of the groups that a pupil of a year with this admission number is in."""
     registrations = _registrations(school, year)
     registration = registrations[number % len(registrations)]
     if school.phase == "PY":

@@ -1,4 +1,4 @@
-"""Writes what the authority itself knows of children in care: social care's return (SSDA903) and the plan tool's export.
+"""Writes what the authority knows of children in care: social care's return (SSDA903) and the plan tool's export.
 
 The return agrees with the schools' flags, except for one child of whom the school has not been told yet.
 """

@@ -19,7 +19,7 @@ if __name__ == "__main__":  # the demo is no installed package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.demo.authority import AUTHORITY, build, ordinary
-from deploy.demo.care import UNTOLD, care_files, children
+from deploy.demo.care import UNTOLD, Child, care_files, children
 from deploy.demo.changes import CHANGES, changed_pupil, leavers, next_day
 from deploy.demo.csv_reports import csv_file, reports
 from deploy.demo.ctf_files import ctf_file
@@ -98,7 +98,7 @@ def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict
     now = tuple(next_day(school, joiners) for school in before) if changed else before
     exports = write_schools(out, now, _NEXT if changed else _FIRST)
     if not changed:
-        write_care(out, before)
+        write_care(out, children(before))
     expected = {"seed": seed, "day": 2 if changed else 1, "authority": AUTHORITY, **_expected(before, exports)}
     if changed:
         expected["changes"] = _changes(before, joiners)
@@ -106,32 +106,35 @@ def write(out: Path, seed: int = DEFAULT_SEED, *, changed: bool = False) -> dict
     return expected
 
 
-def write_schools(out: Path, schools: Iterable[School], day: Day) -> list[Export]:
-    """Write what *schools* export on *day*, with what their offices got wrong.
+def write_schools(out: Path, schools: Iterable[School], day: Day, *, with_mistakes: bool = True) -> list[Export]:
+    """Write what *schools* export on *day*.
+
+    Args:
+        with_mistakes: With what their offices got wrong.
 
     Raises:
         OSError: A file cannot be written.
     """
-    exports = [_export(school, day) for school in schools]
+    exports = [_export(school, with_faults(school) if with_mistakes else school, day) for school in schools]
     for export in exports:
         for path, content in export.files.items():
             _replace(out / "schools" / export.school.establishment / path, content)
     return exports
 
 
-def write_care(out: Path, schools: Iterable[School]) -> None:
+def write_care(out: Path, known: Sequence[Child]) -> None:
     """Write what social care and the plan tool export.
 
     Raises:
         OSError: A file cannot be written.
     """
-    for path, content in care_files(children(schools)).items():
+    for path, content in care_files(known).items():
         _replace(out / path, content)
 
 
-def _export(school: School, day: Day) -> Export:
+def _export(school: School, typed: School, day: Day) -> Export:
     # Another day, another order: what is sent must not depend on it.
-    order = sorted(with_faults(school).pupils, key=_by_class if day.is_first else _by_surname)
+    order = sorted(typed.pupils, key=_by_class if day.is_first else _by_surname)
     found = reports(school, order, day.marked)
     files = {f"reports/{name}": csv_file(rows, quoted=not day.is_first) for name, rows in found.items() if rows}
     rows = {f"reports/{name}": len(rows) for name, rows in found.items() if rows}

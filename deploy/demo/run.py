@@ -9,10 +9,9 @@ ends by itself, prints the reconciliation and exits 1 when the books do not bala
 
 import argparse
 import logging
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +34,8 @@ from broker.protocol.errors import ZoneError
 from broker.settings import load_zone
 from broker.storage import Store, open_store
 from broker.supervisor import RunningZone
-from deploy.demo import generate
+from deploy.demo import generate, story
+from deploy.demo.folder import make_folder, set_clock, shown
 from schemas import load
 
 PATIENCE: Final = 180.0
@@ -57,8 +57,8 @@ class Book:
     """One line of the reconciliation: messages about one object that an agent sent, or received.
 
     Attributes:
-        agent_counts: As the agent's own books have it; ``zone_counts`` as the zone's ledger has it. What the zone itself
-            has sent is in its ledger alone.
+        agent_counts: As the agent's own books have it; ``zone_counts`` as the zone's ledger has it. What the zone
+            itself has sent is in its ledger alone.
         refused: Of those sent; None for a receiver.
         due: How many deliveries there were to decide about: one for each subscriber and accepted message.
     """
@@ -107,21 +107,23 @@ class Picture:
 
 
 class Demo:
-    """The demo's working folder, its zone and what is to be seen of them."""
+    """The demo's working folder, its zone and what is to be seen of them.
+
+    Attributes:
+        agents: The settings of the agents that run with the zone, by id.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._agents: dict[str, AgentSettings] = {}
+        self.agents: dict[str, AgentSettings] = {}
         self._files_due = 0.0
 
     def prepare(self) -> Mapping[str, Any]:
         """Make the folder anew, with the zone's settings and the first day's exports."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.copytree(ROOT / "deploy" / "demo" / "zone", self.folder)
-        (self.folder / "out").mkdir()
+        make_folder(self.folder)
         for file in sorted((self.folder / "agents").glob("*.toml")):
             settings = read_settings(file)
-            self._agents[settings.id] = settings
+            self.agents[settings.id] = settings
         return self.export(changed=False)
 
     def export(self, *, changed: bool) -> Mapping[str, Any]:
@@ -131,14 +133,14 @@ class Demo:
 
     def look(self, store: Store) -> Picture:
         """Count everything, from the agents' own books and from the zone's."""
-        states = {agent: state for agent, settings in self._agents.items() if (state := _state(settings)) is not None}
+        states = {agent: state for agent, settings in self.agents.items() if (state := _state(settings)) is not None}
         published, received = [], []
         rows = store.reconcile()
         for row in rows:
             if row.object_type:
                 taken = row.accepted + row.refused
                 sent = states.get(row.source, {}).get("messages_sent", {}).get(row.object_type, 0)
-                if row.source not in self._agents:
+                if row.source not in self.agents:
                     sent = taken
                 due = (row.considered, row.delivered, row.withheld)
                 published.append(Book(row.source, row.object_type, sent, taken, row.refused, *due))
@@ -154,7 +156,7 @@ class Demo:
             tuple(published),
             tuple(received),
             sum(row.unbalanced for row in rows),
-            sum(self._unread(settings, states.get(agent)) for agent, settings in self._agents.items()),
+            sum(self._unread(settings, states.get(agent)) for agent, settings in self.agents.items()),
             sum(state["waiting"] for state in states.values()),
             store.quarantine_counts()["held"],
             sum(state["learners"].get(outcome, 0) for state in states.values() for outcome in _UNKNOWN),
@@ -226,7 +228,7 @@ def _shown(title: str) -> Iterator[Callable[[Picture], None]]:
         yield lambda picture: live.update(_flow(picture, title))
 
 
-def _reconciliation(picture: Picture) -> Table:
+def _reconciliation(picture: Picture, agents: Container[str]) -> Table:
     table = Table(title="Reconciliation: the agents' own books against the zone's", title_justify="left")
     table.add_column("Agent")
     table.add_column("Object")
@@ -237,7 +239,7 @@ def _reconciliation(picture: Picture) -> Table:
         for book in books:
             numbers = (book.zone_counts, book.refused, book.due, book.delivered, book.withheld)
             table.add_row(
-                book.agent,
+                book.agent if book.agent in agents else f"{book.agent} (the zone)",
                 book.object_type,
                 f"{book.agent_counts:,} {direction}",
                 *("" if number is None else f"{number:,}" for number in numbers),
@@ -256,7 +258,9 @@ def _summary(demo: Demo, expected: Mapping[str, Any], picture: Picture) -> list[
     console.print(f"Merlin, the learning platform, has {pupils:,} pupils' accounts in {users}")
     state = _state(read_settings(demo.folder / "agents" / "virtual-school.toml"))
     learners = state["received"].get("LearnerPersonal", 0) if state else 0
-    console.print(f"The virtual school has {learners} looked-after learners, and nobody else; one school is yet to be told.")
+    console.print(
+        f"The virtual school has {learners} looked-after learners, and nobody else; one school is yet to be told."
+    )
     console.print(f"{picture.held} message(s) wait in quarantine for somebody to mend or discard them.")
     if pupils != wanted:
         problems.append(f"the learning platform should have {wanted} pupils and has {pupils}")
@@ -279,7 +283,7 @@ def _await_accounts(users: Path, wanted: int) -> int:
 
 
 def _next_steps(demo: Demo) -> None:
-    zone = demo.folder.relative_to(ROOT) if demo.folder.is_relative_to(ROOT) else demo.folder
+    zone = shown(demo.folder)
     console.print("\nLook around (in another terminal while it runs, or afterwards):")
     for command in (
         f"sifzone virtual-school roll {zone}/agents/virtual-school.toml",
@@ -301,9 +305,11 @@ def run(demo: Demo, workers: int, *, once: bool) -> int:
         f"Three made-up schools with {pupils} pupils have written their exports to {demo.folder / 'schools'}."
     )
     console.print("Starting RabbitMQ, the zone and its agents ...")
+    zone = load_zone(demo.folder)
+    set_clock(zone)
     with (
         (demo.folder / "zone.log").open("w") as logged,
-        RunningZone(load_zone(demo.folder), workers, agents=True, log_file=logged.fileno()) as running,
+        RunningZone(zone, workers, agents=True, log_file=logged.fileno()) as running,
         open_store(running.zone.database_url, running.zone.key_file) as store,
     ):
         with _shown("The schools' exports are read; what agreements share, flows") as show:
@@ -313,7 +319,7 @@ def run(demo: Demo, workers: int, *, once: bool) -> int:
         with _shown("The next day's exports arrive; only what changed, flows") as show:
             second = _await(demo, running, store, show)
         _print_changes(first, second)
-        console.print(_reconciliation(second))
+        console.print(_reconciliation(second, demo.agents))
         problems = _summary(demo, expected, second)
         for problem in problems:
             console.print(f"[bold red]Not as it should be:[/bold red] {problem}")
@@ -324,7 +330,10 @@ def run(demo: Demo, workers: int, *, once: bool) -> int:
 
 
 def _print_changes(first: Picture, second: Picture) -> None:
-    before = {(book.agent, book.object_type, book.refused is None): book.agent_counts for book in (*first.published, *first.received)}
+    before = {
+        (book.agent, book.object_type, book.refused is None): book.agent_counts
+        for book in (*first.published, *first.received)
+    }
     table = Table(
         "Agent", "Object", "Messages", title="The next day's exports: only what changed", title_justify="left"
     )
@@ -349,11 +358,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--once", action="store_true", help="end by itself; exit 1 when the books do not balance")
     parser.add_argument("--workers", type=int, default=1, help="worker processes of the zone (default 1)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="working folder, made anew")
+    parser.add_argument(
+        "--story", action="store_true", help="tell the story of looked-after learners who change school"
+    )
+    parser.add_argument("--folder", type=Path, help="working folder, made anew (default var/demo, or var/story)")
     options = parser.parse_args()
     configure_logging(level=logging.ERROR)
+    folder = (options.folder or ROOT / "var" / ("story" if options.story else "demo")).resolve()
     try:
-        return run(Demo(options.folder.resolve()), options.workers, once=options.once)
+        if options.story:
+            return story.run(folder, options.workers, once=options.once, console=console)
+        return run(Demo(folder), options.workers, once=options.once)
     except ZoneError as error:
         console.print(f"[red]The demo could not run:[/red] {error}")
         return 2

@@ -45,7 +45,7 @@ def zone(
 
 @pytest.mark.timeout(DEADLINE + 60)
 def test_transfers_at_once_with_workers_killed_at_random_end_as_told_and_no_record_comes_twice(zone: Zone) -> None:
-    count, kills, workers = (2000, 40, 2) if LONG else (60, 2, 1)
+    count, kills, workers = (2000, 24, 2) if LONG else (60, 2, 1)
     movers = make_movers(count)
     chance = random.Random(20261124)
     deadline = time.monotonic() + DEADLINE
@@ -63,7 +63,7 @@ def test_transfers_at_once_with_workers_killed_at_random_end_as_told_and_no_reco
         crowd.begin()
         wait(lambda: len(store.establishments()) == 2)
         crowd.move(local_date(datetime.now(UTC)))
-        part = 8 * count // kills
+        part = 4 * count // kills
         for _ in range(kills):
             point = crowd.busy + chance.randrange(1, part)
             wait(lambda point=point: crowd.busy >= point)  # type: ignore[misc]

@@ -318,6 +318,8 @@ class Carer:
         play.count += 1
         person = ref_of("D", self.agent, self.learner)
         name = f'<Name Type="B"><FamilyName>Made-Up-{play.count}</FamilyName><GivenName>Carer</GivenName></Name>'
+        if os.environ.get("ONCE") and play.has(self.agent, "ContactPersonal", self.learner):
+            return
         play.put(self.agent, contact(person).replace('<Name Type="B"/>', name), self.learner)
         if not play.has(self.agent, "LearnerContact", self.learner):
             play.put(self.agent, link(self.learner, person), self.learner)

@@ -231,12 +231,11 @@ def own_transfer(ref: str, file: str, status: str = "SE", to: str = TWO) -> str:
 
 
 def test_a_subsidiary_stay_that_ends_while_the_learner_stays_elsewhere_is_no_move(stage: Stage) -> None:
-    unit = enrolment("E9" * 16, ADA, THREE, entry="2026-06-01", membership="S")
-    stage.publish("mis-1", ADD, unit)
+    stage.publish("mis-2", ADD, enrolment(NEXT_STAY, ADA, TWO, entry="2026-09-15", membership="S"))
     stage.settle()
     before = cases(stage)
 
-    stage.publish("mis-1", CHANGE, enrolment("E9" * 16, ADA, THREE, "2026-06-01", leaves=LEFT, membership="S"))
+    stage.publish("mis-2", CHANGE, enrolment(NEXT_STAY, ADA, TWO, "2026-09-15", leaves=LEFT, membership="S"))
     stage.settle()
 
     assert cases(stage) == before
@@ -646,6 +645,18 @@ def test_of_a_shielded_learner_no_transfer_is_published_and_nothing_is_joined(st
     assert case.status is S.PLANNED
     assert [key for found in stage.recipients.values() for _, key in found.log if key[0] == "LearnerTransfer"] == []
     assert stage.recipients["mis-2"].of(ADA) == set()
+
+
+def test_not_even_who_may_know_of_shielded_learners_gets_their_transfers(tmp_path: Path) -> None:
+    covered = AGREEMENTS["virtual"].replace('learners = "looked-after"', 'learners = "looked-after"\nshielded = true')
+    with open_stage(tmp_path / "zone", {**MOVING, "virtual": covered}) as stage:
+        begin(stage)
+        stage.publish("social-care", ADD, care(PERIOD, ADA, shield="P"))
+        stage.settle()
+        moves(stage, to=TWO)
+
+        assert PERSONAL in stage.recipients["virtual-school"].held
+        assert transfers(stage.recipients["virtual-school"]) == []
 
 
 def test_a_shield_in_the_middle_ends_what_everybody_has_of_the_transfer(stage: Stage) -> None:

@@ -11,6 +11,8 @@ from lxml import etree
 from tests.unit.demo.conftest import ROOT, Day
 
 README = ROOT / "mappings" / "library" / "csv" / "README.md"
+OWN_COLUMNS = {"pupils.csv": {"Next LA Number", "Next Estab Number"}}
+"""What Thornwick's office enters beside, for the school's own mapping thornwick/enrolment."""
 SAFE = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 ORDER = (
     "UPN",
@@ -102,7 +104,7 @@ def test_reports_have_the_documented_headings(first_day: Day, school: str) -> No
     for path in reports:
         with path.open(encoding="utf-8-sig", newline="") as file:
             found = next(csv.reader(file))
-        assert set(found) <= set(headings[path.name]), path.name
+        assert set(found) - OWN_COLUMNS.get(path.name, set()) <= set(headings[path.name]), path.name
         assert {name for name, mandatory in headings[path.name].items() if mandatory} <= set(found), path.name
 
 

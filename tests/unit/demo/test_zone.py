@@ -1,6 +1,7 @@
 """The demo's zone shares what its agreements say and no more, and its agents read what the schools export."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from lxml import etree
 
 from agents.parts import make_parts
 from agents.settings import read_settings
+from broker.agreements import Agreement, Leaving
+from broker.protocol.identifiers import AgentId
 from broker.registry import Role
 from broker.settings import load_zone
 from broker.views import compile_view
@@ -18,7 +21,9 @@ LOADED = load_zone(ZONE)
 AGREEMENTS = {agreement.id: agreement for agreement in LOADED.agreements}
 PLATFORM = AGREEMENTS["learning-platform-accounts"]
 VIRTUAL_SCHOOL = AGREEMENTS["virtual-school-looked-after"]
-AGENTS = (*MIS, "merlin", "virtual-school")
+BY_FILE = AGREEMENTS["transfer-by-file"]
+TO_SCHOOL = AGREEMENTS["transfer-to-school"]
+AGENTS = (*MIS, "merlin", "virtual-school", "social-care", "pep", "ctf-out")
 NS = f"{{{NAMESPACE}}}"
 
 
@@ -56,7 +61,7 @@ def test_an_agent_file_names_its_agent_its_credentials_and_parts_that_exist(agen
 
     assert settings.id == agent
     assert settings.credentials == Path(f"../state/credentials/{agent}.toml")
-    assert bool(parts.sources) != (parts.target is not None)
+    assert parts.sources or parts.target is not None
 
 
 @pytest.mark.parametrize("agent", MIS)
@@ -76,13 +81,44 @@ def test_a_school_may_publish_what_its_mappings_make(first_day: Day) -> None:
         assert made <= {topic.object_type for topic in agent.rights.get(Role.PUBLISH_ADD, ())}
 
 
-@pytest.mark.parametrize(("agent", "agreement"), [("merlin", PLATFORM), ("virtual-school", VIRTUAL_SCHOOL)])
-def test_an_agent_subscribes_to_what_its_agreement_shares(agent: str, agreement: object) -> None:
-    record = next(found for found in LOADED.registry.agents.values() if found.id == agent)
+@pytest.mark.parametrize(
+    ("agent", "agreement"),
+    [("merlin", PLATFORM), ("virtual-school", VIRTUAL_SCHOOL), ("ctf-out", BY_FILE), ("mis-8209902", TO_SCHOOL)],
+)
+def test_an_agent_subscribes_to_what_its_agreement_shares(agent: str, agreement: Agreement) -> None:
+    record = LOADED.registry.agents[AgentId(agent)]
 
-    assert agreement in LOADED.agreements
     subscribed = {topic.object_type for topic in record.standing[Role.SUBSCRIBE]}
-    assert subscribed == set(next(a for a in LOADED.agreements if agent in a.recipients).shares)
+    assert subscribed == set(agreement.shares)
+
+
+def test_what_an_agent_may_publish_of_others_is_shared_by_no_agreement_but_the_named() -> None:
+    secret = {"LearnerLookedAfter", "LearnerEducationPlan"}
+    shared = {(agreement.id, name) for agreement in LOADED.agreements for name in agreement.shares if name in secret}
+
+    assert shared == {
+        ("virtual-school-looked-after", "LearnerLookedAfter"),
+        ("virtual-school-looked-after", "LearnerEducationPlan"),
+        ("transfer-by-file", "LearnerLookedAfter"),
+    }
+    assert not {"LegalStatus", "CategoryOfNeed", "PlacementList", "*"} & set(BY_FILE.shares["LearnerLookedAfter"])
+
+
+@pytest.mark.parametrize("agreement", [VIRTUAL_SCHOOL, BY_FILE, TO_SCHOOL], ids=lambda agreement: agreement.id)
+def test_no_pupil_number_old_or_new_is_told_with_a_transfer(agreement: Agreement) -> None:
+    assert not {"PreviousUPN", "UPNAtNewSchool", "*"} & set(agreement.shares["LearnerTransfer"])
+
+
+def test_what_a_school_gets_of_a_transfer_stays_and_what_the_writer_of_files_gets_goes() -> None:
+    assert (TO_SCHOOL.leaving, BY_FILE.leaving) == (Leaving.NOTICE, Leaving.DELETE)
+
+
+def test_the_calendar_has_every_day_on_which_the_agreements_share_something() -> None:
+    known = LOADED.calendars.of("8209903").known
+
+    assert known is not None
+    assert all(known.has(a.starts) for a in LOADED.agreements)
+    assert all(known.ends >= a.expires - timedelta(days=31) for a in LOADED.agreements)
 
 
 def test_the_platforms_agreement_names_nothing_special() -> None:
