@@ -13,7 +13,6 @@ from lxml import etree
 
 import schemas
 from broker.entering import Followed, Removal, follow
-from broker.holdings import TRANSFER
 from broker.learners import NOBODY, Learner, LearnerIndex, Observed, observe, standing
 from broker.protocol.documents import MAX_ELEMENTS, MAX_MESSAGE_BYTES, check_elements
 from broker.protocol.envelope import (
@@ -486,8 +485,7 @@ def share_event(
         followed: Whether it counts for who holds what of the learner, see :mod:`broker.entering`.
     """
     observed = observe_object(sender, event, router, index, upn_key)
-    # what an agent says of a transfer is taken up by the zone, which publishes the case itself
-    followed = followed and not (event.object_type == TRANSFER and sender in router.registry.agents)
+    followed = followed and not router.takes_up(sender, event.object_type)
     about = about_learner(event) if followed else None
     standings = standings_of(event, observed, router, index)
     plan = router.plan(sender, event.object_type, standings, contexts)

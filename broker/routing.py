@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from broker.agreements import WHOLE, Agreement, Scope
-from broker.holdings import Holder
+from broker.holdings import TRANSFER, Holder
 from broker.learners import Standing
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.versions import covers
@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NOT_VALID = "object-not-valid"
     ENTERING = "learner-entering-scope"
     OTHER_SOURCE = "published-by-another-too"
+    TAKEN_UP = "taken-up-by-the-zone"
 
 
 Standings = tuple[Standing, ...]
@@ -50,11 +51,17 @@ class Plan:
 
 @dataclass(slots=True)
 class Router:
-    """Plans for one wording of the registry and the agreements on one day; plans and views are made once each."""
+    """Plans for one wording of the registry and the agreements on one day; plans and views are made once each.
+
+    Attributes:
+        follows_transfers: Whether the zone takes up what agents say of transfers, and publishes the cases itself; then
+            nobody is delivered what the agents say.
+    """
 
     registry: Registry
     agreements: Sequence[Agreement]
     today: date
+    follows_transfers: bool = False
     _plans: dict[tuple[AgentId, str, tuple[Context, ...], Standings | None], Plan] = field(default_factory=dict)
     _refusing: dict[str, frozenset[AgentId]] = field(default_factory=dict)
     _views: dict[tuple[str, frozenset[str]], View] = field(default_factory=dict)
@@ -83,6 +90,10 @@ class Router:
                 self._plans.clear()
             known = self._plans[key] = self._make(sender, object_type, contexts, standings)
         return known
+
+    def takes_up(self, sender: AgentId, object_type: str) -> bool:
+        """Tell whether what *sender* says by an object of this kind is the zone's to tell: a transfer's case."""
+        return self.follows_transfers and object_type == TRANSFER and sender in self.registry.agents
 
     def allows(self, sender: AgentId, recipient: AgentId, object_type: str, standing: Standing) -> bool:
         """Tell whether *recipient* may learn of a learner of this standing from *sender*'s *object_type*."""
@@ -154,10 +165,11 @@ class Router:
     ) -> Plan:
         shares: dict[frozenset[str], tuple[View, list[AgentId]]] = {}
         withheld: dict[Reason, list[AgentId]] = {}
+        taken_up = Reason.TAKEN_UP if self.takes_up(sender, object_type) else None
         for agent in self.registry.subscribers(object_type, contexts):
             if agent.id == sender:
                 continue
-            found = self._agreements(sender, agent, object_type, standings)
+            found = taken_up or self._agreements(sender, agent, object_type, standings)
             if isinstance(found, Reason):
                 withheld.setdefault(found, []).append(agent.id)
                 continue
@@ -214,6 +226,7 @@ _EXPLANATIONS: Mapping[str, str] = {
     Reason.CHANNEL: "the agent is not connected as securely as the sender's SIF_Security demands",
     Reason.NOT_VALID: "the schema or a rule refuses the object",
     Reason.ENTERING: "the learner has just entered its scope: the whole record is being asked for, this with it",
+    Reason.TAKEN_UP: "the zone takes up what is said of a transfer, and publishes the case itself",
     Reason.OTHER_SOURCE: "another agent publishes the same object, which the agent keeps",
 }
 _NO_DEMAND: Final = Channel()

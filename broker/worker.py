@@ -584,7 +584,7 @@ class Worker:
             warning = agreement.expiry_warning(today)
             if warning is not None:
                 log.warning("agreement_expires", agreement=agreement.id, reason=warning)
-        return Router(zone.registry.with_live(live), zone.agreements, today)
+        return Router(zone.registry.with_live(live), zone.agreements, today, zone.settings.transfers.enabled)
 
 
 def _moving(event: Inbound) -> list[str]:
@@ -604,7 +604,7 @@ def _why_dead(queue: str, refused: str) -> Refusal:
 
 def replace_registry(router: Router, registry: Registry) -> Router:
     """Return a router of the same agreements and day."""
-    return Router(registry, router.agreements, router.today)
+    return Router(registry, router.agreements, router.today, router.follows_transfers)
 
 
 def _failed(letter: Letter, error: Exception) -> Refusal:

@@ -6,7 +6,7 @@ without, and of one nobody knows where to: then the clock is pushed past the day
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -97,7 +97,8 @@ def run(folder: Path, workers: int, *, once: bool, console: Console) -> int:
 
 def _pause(console: Console, *, once: bool) -> Callable[[], None]:
     def wait() -> None:
-        console.input("[dim]Enter goes on, Ctrl-C ends it.[/]")
+        with suppress(EOFError):
+            console.input("[dim]Enter goes on, Ctrl-C ends it.[/]")
 
     return wait if not once and console.is_terminal else lambda: None
 

@@ -152,17 +152,13 @@ class World:
                 self.facts[owner].stays.pop(key[1], None)
                 self.facts[owner].periods.pop(key[1], None)
 
-    def sources(
-        self, agreements: Iterable[Terms], today: date, recipient: str, key: Key
-    ) -> dict[str, list[Terms]]:
+    def sources(self, agreements: Iterable[Terms], today: date, recipient: str, key: Key) -> dict[str, list[Terms]]:
         """Return whose word on an object a recipient may have, by which agreements; who spoke last comes last."""
         said = [source for source in self.published.get(key, {}) if source != recipient]
         found = {source: self._allowing(agreements, today, recipient, key, source) for source in said}
         return {source: by for source, by in found.items() if by}
 
-    def _allowing(
-        self, agreements: Iterable[Terms], today: date, recipient: str, key: Key, source: str
-    ) -> list[Terms]:
+    def _allowing(self, agreements: Iterable[Terms], today: date, recipient: str, key: Key, source: str) -> list[Terms]:
         facts = self.facts[self.owners[key]]
         return [
             terms

@@ -366,7 +366,6 @@ class Stage:
         write_agreements(self.folder, agreements)
         self.zone = load_zone(self.folder)
         self.worker._use(self.zone)  # noqa: SLF001  # snapshots of the settings are not the subject
-        self.worker._mark = ""  # noqa: SLF001
         self.store.sweep(f"agreements/{self.moment}", 0.0)
         self.pass_time(seconds=10)
 

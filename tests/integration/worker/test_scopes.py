@@ -225,6 +225,21 @@ def test_who_moves_stays_with_those_who_serve_both_schools_and_leaves_the_others
     assert platform.held[PERSONAL].findtext(".//{*}FamilyName") == "At-School-Two"
 
 
+def test_an_answer_that_comes_late_does_not_take_the_place_of_what_another_school_has_said_since(stage: Stage) -> None:
+    stage.publishers["mis-1"].is_away = True
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    stage.publish("mis-2", ADD, personal(ADA, "At-School-Two"))
+    stage.settle()
+    stage.publishers["mis-1"].is_away = False
+    stage.settle()
+
+    virtual = stage.recipients["virtual-school"]
+    assert virtual.odd == []
+    assert virtual.held[PERSONAL].findtext(".//{*}FamilyName") == "At-School-Two"
+    assert {PERSONAL, ENROLLED, LINKED, PERSON, CARE} == set(virtual.held)
+
+
 def test_an_agreement_that_starts_brings_everybody_in_its_scope_and_one_that_expires_ends_them(stage: Stage) -> None:
     stage.publish("social-care", ADD, care(PERIOD, ADA))
     stage.settle()

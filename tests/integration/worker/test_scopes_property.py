@@ -1,7 +1,8 @@
 """Over whatever history, each recipient holds what agreements let it hold of each learner: no more, no less.
 
 SIFZONE_LONG=1 for many more tries. Left out, as the zone leaves them out: what a narrower view takes from an object is
-not withdrawn from who holds it, objects about several learners, and contexts of one's own.
+not withdrawn from who holds it, objects about several learners, contexts of one's own, and changes of a contact, which
+come under a key of its own and so in no order with what is asked for about the learner.
 """
 
 import os
@@ -277,7 +278,7 @@ class Gone:
     kind: str
 
     def __call__(self, play: Play) -> None:
-        for kind in (("LearnerContact", "ContactPersonal") if self.kind == "LearnerContact" else (self.kind,)):
+        for kind in ("LearnerContact", "ContactPersonal") if self.kind == "LearnerContact" else (self.kind,):
             for key in sorted(play.objects(self.agent) & play.known):
                 if key[0] == kind and play.world.owners[key] == self.learner:
                     play.take_back(self.agent, key)
@@ -318,8 +319,8 @@ class Carer:
         play.count += 1
         person = ref_of("D", self.agent, self.learner)
         name = f'<Name Type="B"><FamilyName>Made-Up-{play.count}</FamilyName><GivenName>Carer</GivenName></Name>'
-        if os.environ.get("ONCE") and play.has(self.agent, "ContactPersonal", self.learner):
-            return
+        if play.has(self.agent, "ContactPersonal", self.learner):
+            return  # a contact's own events do not wait for those who are still to get it: see the module
         play.put(self.agent, contact(person).replace('<Name Type="B"/>', name), self.learner)
         if not play.has(self.agent, "LearnerContact", self.learner):
             play.put(self.agent, link(self.learner, person), self.learner)
@@ -344,7 +345,7 @@ class Care:
 
 
 @dataclass(frozen=True)
-class Terms_:
+class Drawn:
     """An agreement as drawn: days from the first day."""
 
     senders: tuple[str, ...] = ("mis-*", "social-care")
@@ -358,16 +359,14 @@ class Terms_:
 
     def terms(self) -> Terms:
         starts, expires = (DAY_ONE + timedelta(days=n) for n in (self.starts, self.expires))
-        return Terms(
-            self.senders, self.to, self.scope, self.objects, starts, expires, self.shielded, self.notice
-        )
+        return Terms(self.senders, self.to, self.scope, self.objects, starts, expires, self.shielded, self.notice)
 
 
 @dataclass(frozen=True)
 class Agree:
     """Other agreements hold from now on."""
 
-    agreements: tuple[Terms_, ...] = ()
+    agreements: tuple[Drawn, ...] = ()
 
     def __call__(self, play: Play) -> None:
         play.step()
@@ -438,7 +437,7 @@ shares = st.sampled_from(
 )
 agreements = st.lists(
     st.builds(
-        Terms_,
+        Drawn,
         st.sampled_from((("mis-*", "social-care"), ("mis-1",), ("mis-2",), ("social-care",))),
         st.sampled_from((*((name,) for name in RECIPIENTS), ("platform", "library"), ("virtual-school", "mis-2"))),
         st.sampled_from(("all", "enrolled", "looked-after", "resident", "transferring")),
@@ -468,7 +467,9 @@ acts = st.one_of(
     st.builds(Agree, agreements),
     st.builds(Pass, st.sampled_from((1, 3, 11, 24 * 60, 48 * 60))),
     st.builds(Do, st.sampled_from(("step", "settle", "kill", "crash"))),
-    st.builds(Do, st.sampled_from(("step", "read", "send", "read in parts", "refuse", "lose", "away", "back")), publishers),
+    st.builds(
+        Do, st.sampled_from(("step", "read", "send", "read in parts", "refuse", "lose", "away", "back")), publishers
+    ),
     st.builds(Do, st.sampled_from(("step", "step", "read", "send")), publishers),
 )
 
@@ -494,6 +495,6 @@ def run(history: Sequence[Act]) -> list[str]:
 
 
 @many
-@given(agreements.map(Agree), st.lists(acts, min_size=1, max_size=40))
+@given(agreements.map(Agree), st.lists(acts, min_size=1, max_size=50))
 def test_everybody_holds_what_agreements_let_them_hold_no_more_no_less(first: Agree, history: list[Act]) -> None:
     assert run([first, *history]) == []

@@ -745,3 +745,17 @@ def test_a_worker_killed_at_any_step_brings_the_case_to_the_same_end_and_nothing
     new = stage.recipients["mis-2"]
     assert transfers(new)[0] == (ADD, case.ref_id)
     assert {name: found.odd for name, found in stage.recipients.items() if found.odd} == {}
+
+
+def test_what_an_agent_says_of_a_transfer_reaches_others_by_the_zones_word_alone(tmp_path: Path) -> None:
+    agents = agreement("agents", ["mis-*"], ["virtual-school"], "looked-after", ["LearnerTransfer"])
+    with open_stage(tmp_path / "zone", {**MOVING, "agents": agents}) as stage:
+        begin(stage)
+        stage.publish("social-care", ADD, care(PERIOD, ADA))
+        stage.settle()
+
+        stage.publish("mis-1", ADD, own_transfer("9A" * 16, f"{ONE}_CTF_{TWO}_001.xml"))
+        stage.settle()
+
+        told = {key for _, key in stage.recipients["virtual-school"].log if key[0] == "LearnerTransfer"}
+        assert told == {("LearnerTransfer", case_of(stage).ref_id)}
