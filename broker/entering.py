@@ -17,10 +17,12 @@ from broker.holdings import (
     CONTACT_LINK,
     LEARNER,
     NO_HOLDINGS,
+    REST,
     Fetch,
     Holder,
     Holding,
     ObjectKey,
+    is_listed,
     key_of,
     rank,
 )
@@ -137,6 +139,9 @@ class _Draft:
         for key, holding in list(self.holdings.items()):
             if key == skip:
                 continue
+            if key.ref == REST:
+                self._settle_rest(key.object_type, holding)
+                continue
             entitled = self.entitled(key.object_type, holding.sources)
             kept = frozenset(holder for holder in holding.holders if holder.agent in entitled)
             ended = [
@@ -158,7 +163,31 @@ class _Draft:
             elif recipients != fetch.recipients:
                 self.fetches[place] = replace(fetch, recipients=recipients)
 
+    def _settle_rest(self, object_type: str, holding: Holding) -> None:
+        for source in holding.sources:
+            for agent, _ in self.plan(source, object_type).holders:
+                if agent not in holding.sources and not self._awaits(agent, object_type, source):
+                    self.ask(object_type, source, [agent])
+
+    def answered(self, object_type: str, source: AgentId) -> None:
+        """Take it that all objects of a kind that *source* has are known one by one."""
+        key = ObjectKey(object_type, REST)
+        rest = self.holdings.pop(key, None)
+        if rest is not None and rest.sources != (source,):
+            self.holdings[key] = Holding(tuple(other for other in rest.sources if other != source))
+
+    def _gather(self) -> None:
+        """Let those that nobody holds go into the rest, so that what is known of a learner stays small."""
+        for key, holding in list(self.holdings.items()):
+            if holding.holders or key.ref == REST or is_listed(key.object_type):
+                continue
+            del self.holdings[key]
+            rest = ObjectKey(key.object_type, REST)
+            known = self.holdings.get(rest, Holding(())).sources
+            self.holdings[rest] = Holding((*known, *(source for source in holding.sources if source not in known)))
+
     def of(self, learner: Learner) -> Learner:
+        self._gather()
         fetches = tuple(sorted(self.fetches.values(), key=lambda f: (f.rank, f.object_type, f.source)))
         return replace(learner, holdings=self.holdings, fetches=fetches)
 
@@ -198,10 +227,12 @@ def follow(
         Our own rules: see the module.
     """
     key = key_of(event)
+    if before is not None and _is_overruled(event, sender, key, before, standings[0], router, schools):
+        return Followed(Observed(), dict.fromkeys((holder.agent for holder in plan.holders), Reason.OTHER_SOURCE))
     if _is_kept_by_another(event, sender, key, before):
         observed = Observed()
     after = Learner(about) if observed.forgotten is not None else observed.learner or before or Learner(about)
-    known = after.holdings.get(key)
+    known = after.holdings.get(key) or _rest_of(event, sender, after)
     if after is before and _is_settled(event, sender, known, plan, after):
         return Followed(observed)
     at, now = standings[0], standings[-1]
@@ -211,23 +242,20 @@ def follow(
     if now == at and _is_settled(event, sender, known, plan, after):
         return Followed(observed)
     if _is_first(event, after) and then.holders == plan.holders:
-        return Followed(replace(observed, learner=replace(after, holdings={key: Holding((sender,), plan.holders)})))
+        place = key if plan.holders or is_listed(event.object_type) else ObjectKey(event.object_type, REST)
+        return Followed(replace(observed, learner=replace(after, holdings={place: Holding((sender,), plan.holders)})))
     draft = _Draft(after, now, router)
     if now != at:
-        draft.settle(skip=None if event.action is Action.CHANGE and known is not None else key)
+        draft.settle(skip=None if event.action is Action.CHANGE and key in after.holdings else key)
     recipients = frozenset(holder.agent for holder in plan.holders)
     step = _deleted if event.action is Action.DELETE else _published
     withheld, as_change = step(draft, event, key, sender, recipients, then)
     if event.object_type == CONTACT_LINK:
         _link(draft, event, sender)
-    changed = draft.of(after)
     ends = event.object_type == LEARNER and event.action is Action.DELETE
-    if ends:
-        changed = _without_enrolments(changed, before)
-    if ends and changed.is_nobody:
-        settled = replace(observed, learner=None, forgotten=about)
-    else:
-        settled = replace(observed, learner=changed, forgotten=None)
+    changed = _without_enrolments(draft.of(after), before) if ends else draft.of(after)
+    nobody = ends and changed.is_nobody
+    settled = replace(observed, learner=None if nobody else changed, forgotten=about if nobody else None)
     return Followed(settled, withheld, as_change, draft.ordered_removals())
 
 
@@ -237,6 +265,47 @@ def _is_kept_by_another(event: EventObject, sender: AgentId, key: ObjectKey, bef
         return False
     known = before.holdings.get(key)
     return known is not None and any(source != sender for source in known.sources)
+
+
+def _is_overruled(
+    event: EventObject,
+    sender: AgentId,
+    key: ObjectKey,
+    before: Learner,
+    at: Standing,
+    router: Router,
+    schools: Mapping[str, str],
+) -> bool:
+    """Tell whether a school that a learner has left changes the record that the present school publishes.
+
+    Source:
+        Our own rule: of two agents that publish one learner's record, the one counts whose school the learner is at.
+    """
+    if event.object_type != LEARNER or event.action is not Action.CHANGE:
+        return False
+    known = before.holdings.get(key)
+    if known is None or known.sources == (sender,):
+        return False
+    own = _schools_of(sender, router)
+    been = {schools.get(stay.school, stay.school) for stay in before.enrolments.values()}
+    if own.isdisjoint(been) or not own.isdisjoint(at.establishments):
+        return False
+    return any(
+        not at.establishments.isdisjoint(_schools_of(other, router)) for other in known.sources if other != sender
+    )
+
+
+def _schools_of(agent: AgentId, router: Router) -> frozenset[str]:
+    record = router.registry.agents.get(agent)
+    return frozenset() if record is None else frozenset(str(school) for school in record.establishments)
+
+
+def _rest_of(event: EventObject, sender: AgentId, learner: Learner) -> Holding | None:
+    """Return what is known of an object that is not remembered by itself: *sender* publishes it, nobody holds it."""
+    if is_listed(event.object_type):
+        return None
+    rest = learner.holdings.get(ObjectKey(event.object_type, REST))
+    return Holding((sender,)) if rest is not None and sender in rest.sources else None
 
 
 def _is_first(event: EventObject, after: Learner) -> bool:
@@ -267,7 +336,10 @@ def _published(
     kept = frozenset(h for h in known.holders if h.agent not in fresh and (h.agent in entitled or h.agent in waiting))
     draft.remove(key, [h.agent for h in known.holders if h.agent not in fresh and h not in kept and h.agent != sender])
     withheld = dict.fromkeys(waiting, Reason.ENTERING)
-    if event.action is Action.ADD or key in draft.before:  # who leaves, and never had it, is not to get it now
+    unheld = ObjectKey(event.object_type, REST) in draft.before
+    if (
+        event.action is Action.ADD or key in draft.before or unheld
+    ):  # who leaves, and never had it, is not to get it now
         leaving = recipients - held - entitled.keys() - waiting - fresh
         withheld |= dict.fromkeys(leaving, Reason.NOT_IN_SCOPE)
     draft.holdings[key] = Holding(sources, new | kept)
@@ -473,6 +545,7 @@ def answered(
         draft.fetches[place] = replace(fetch, request_id="", dirty=False, seen=frozenset(), attempts=0, due_at=0.0)
     else:
         del draft.fetches[place]
+        draft.answered(*place)
         _drop_missing(draft, fetch)
     return Answered(draft.of(learner), tuple(deliveries), draft.ordered_removals())
 

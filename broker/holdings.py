@@ -20,13 +20,18 @@ CONTACT_LINK: Final = "LearnerContact"
 TRANSFER: Final = "LearnerTransfer"
 _RANKS: Final[Mapping[str, int]] = MappingProxyType({LEARNER: 0, CONTACT: 1, "LearnerEducationPlan": 3, TRANSFER: 4})
 _OTHER_RANK: Final = 2
+_SINGLY: Final = frozenset(
+    {LEARNER, CONTACT, CONTACT_LINK, TRANSFER, "LearnerSchoolEnrolment", "LearnerLookedAfter", "LearnerEducationPlan"}
+)
+REST: Final = ""
+"""In the place of a RefId: all objects of the kind that nobody holds, however many, as marks of attendance are."""
 
 
 class ObjectKey(NamedTuple):
     """What tells one object of a learner from another.
 
     Attributes:
-        ref: Its RefId; the values of its keys, joined by bars, where it has none.
+        ref: Its RefId; the values of its keys, joined by bars, where it has none. REST for all that nobody holds.
     """
 
     object_type: str
@@ -93,6 +98,11 @@ class Fetch:
         return rank(self.object_type)
 
 
+def is_listed(object_type: str) -> bool:
+    """Tell whether objects of a kind are remembered one by one even where nobody holds them: of these there are few."""
+    return object_type in _SINGLY
+
+
 def rank(object_type: str) -> int:
     """Return the place of a kind of object in the order of dependence: what others refer to comes first."""
     return _RANKS.get(object_type, _OTHER_RANK)
@@ -149,12 +159,14 @@ __all__ = [
     "CONTACT_LINK",
     "LEARNER",
     "NO_HOLDINGS",
+    "REST",
     "TRANSFER",
     "Holder",
     "Holding",
     "Holdings",
     "ObjectKey",
     "bare_object",
+    "is_listed",
     "key_of",
     "rank",
     # what is on its way

@@ -1,0 +1,116 @@
+"""Objects that come in numbers, and records that two schools publish: what is remembered, and whose word counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from broker.protocol.envelope import Action
+from tests.integration.worker.stage import Stage, care, enrolment, open_stage, personal
+
+ADA: Final = "A1" * 16
+STAY: Final = "E1" * 16
+NEXT_STAY: Final = "E2" * 16
+PERIOD: Final = "F1" * 16
+PERSONAL: Final = ("LearnerPersonal", ADA)
+ADD, CHANGE, DELETE = Action.ADD, Action.CHANGE, Action.DELETE
+NEEDS: Final = tuple(f"{number:032X}" for number in range(1, 6))
+
+
+def needs(ref: str, provision: str = "K") -> str:
+    return (
+        f'<LearnerSpecialNeeds RefId="{ref}" LearnerPersonalRefId="{ADA}" SchoolInfoRefId="{"C1" * 16}">'
+        f"<NextReviewDate>2027-01-15</NextReviewDate><Provision>{provision}</Provision>"
+        "<StartDate>2026-09-01</StartDate></LearnerSpecialNeeds>"
+    )
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A zone in which a pupil of school 1 is known."""
+    with open_stage(tmp_path / "zone") as found:
+        found.publish("mis-1", ADD, personal(ADA))
+        found.publish("mis-1", ADD, enrolment(STAY, ADA, "8209901"))
+        found.settle()
+        yield found
+
+
+def remembered(stage: Stage) -> list[str]:
+    """Return the keys under which special needs are remembered of the learner."""
+    row = stage.store.learners([ADA])[ADA]
+    return sorted(held.ref for held in row.holdings if held.object_type == "LearnerSpecialNeeds")
+
+
+def held(stage: Stage) -> set[str]:
+    return {ref for kind, ref in stage.recipients["virtual-school"].held if kind == "LearnerSpecialNeeds"}
+
+
+def test_objects_that_nobody_holds_are_remembered_together_however_many(stage: Stage) -> None:
+    for ref in NEEDS:
+        stage.publish("mis-1", ADD, needs(ref))
+    stage.publish("mis-1", CHANGE, needs(NEEDS[0], "E"))
+    stage.publish("mis-1", DELETE, needs(NEEDS[1]))
+    stage.settle()
+
+    assert remembered(stage) == [""]
+
+
+def test_who_enters_gets_them_all_and_who_leaves_is_ended_of_each(stage: Stage) -> None:
+    for ref in NEEDS:
+        stage.publish("mis-1", ADD, needs(ref))
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    assert held(stage) == set(NEEDS)
+    assert remembered(stage) == sorted(NEEDS)
+
+    more = "AB" * 16
+    stage.publish("mis-1", ADD, needs(more))
+    stage.settle()
+    assert held(stage) == {*NEEDS, more}
+
+    stage.publish("social-care", CHANGE, care(PERIOD, ADA, end="2026-09-30", status="CE"))
+    stage.settle()
+
+    assert held(stage) == set()
+    assert remembered(stage) == [""]
+    assert stage.recipients["virtual-school"].odd == []
+
+
+def test_a_change_of_one_that_nobody_holds_brings_it_to_who_enters_with_it(stage: Stage) -> None:
+    stage.publish("mis-1", ADD, needs(NEEDS[0]))
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle(answering=False)
+    stage.publish("mis-1", CHANGE, needs(NEEDS[0], "E"))
+    stage.settle()
+
+    virtual = stage.recipients["virtual-school"]
+    assert virtual.held["LearnerSpecialNeeds", NEEDS[0]].findtext("{*}Provision") == "E"
+    assert virtual.odd == []
+
+
+def test_a_school_that_the_learner_has_left_no_longer_changes_the_record(stage: Stage) -> None:
+    stage.publish("mis-1", CHANGE, enrolment(STAY, ADA, "8209901", leaves="2026-09-30"))
+    stage.publish("mis-2", ADD, personal(ADA, "At-School-Two"))
+    stage.publish("mis-2", ADD, enrolment(NEXT_STAY, ADA, "8209902", entry="2026-10-01"))
+    stage.settle()
+
+    stage.publish("mis-1", CHANGE, personal(ADA, "An-Old-Word", "<HomeLA>821</HomeLA>"))
+    stage.settle()
+
+    assert stage.recipients["platform"].held[PERSONAL].findtext(".//{*}FamilyName") == "At-School-Two"
+    assert stage.store.learners([ADA])[ADA].home_authority == ""
+
+    stage.publish("mis-2", CHANGE, personal(ADA, "A-New-Word"))
+    stage.settle()
+
+    assert stage.recipients["platform"].held[PERSONAL].findtext(".//{*}FamilyName") == "A-New-Word"
+
+
+def test_while_the_learner_is_at_both_schools_the_last_word_counts(stage: Stage) -> None:
+    stage.publish("mis-2", ADD, personal(ADA, "At-School-Two"))
+    stage.publish("mis-2", ADD, enrolment(NEXT_STAY, ADA, "8209902", entry="2026-10-01", membership="S"))
+    stage.publish("mis-1", CHANGE, personal(ADA, "The-Last-Word"))
+    stage.settle()
+
+    assert stage.recipients["platform"].held[PERSONAL].findtext(".//{*}FamilyName") == "The-Last-Word"
