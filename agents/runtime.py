@@ -262,8 +262,8 @@ class Runtime:
                     waiting.update(source.name for source in self._parts.sources)
                 for source in self._parts.sources:
                     if self._learners.answers != work.answers:
-                        # Answered meanwhile: from the beginning as soon as all is, so that nothing goes before its learner.
-                        waiting.update(source.name for source in self._parts.sources if source.name in due)
+                        # Answered meanwhile: once all is, everything is read from the beginning, learners before what
+                        # refers to them.
                         break
                     if source.name in due or source.name in waiting or source.pattern.parent in arrived:
                         waiting.discard(source.name)

@@ -16,6 +16,7 @@ from broker.entering import review
 from broker.holdings import TRANSFER, ObjectKey
 from broker.learners import Learner, Observed
 from broker.moves import destinations_of, progress, shield_of, take, told_by_enrolment, told_of_care
+from broker.patience import patiently
 from broker.protocol.envelope import Action, EventObject
 from broker.protocol.errors import ZoneError
 from broker.protocol.identifiers import AgentId, Establishment, RefId
@@ -57,7 +58,7 @@ class Cases:
         """Fetch the cases of *learners*."""
         missing = [ref for ref in dict.fromkeys(learners) if ref and ref not in self._known]
         if missing:
-            self._known |= dict.fromkeys(missing, ()) | self._store.transfers_of(missing)
+            self._known |= dict.fromkeys(missing, ()) | patiently(lambda: self._store.transfers_of(missing))
 
     def forget(self) -> None:
         """Forget all: what was decided is stored, or nothing of it counts."""

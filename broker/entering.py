@@ -147,7 +147,7 @@ class _Draft:
             ended = [
                 holder.agent
                 for holder in holding.holders - kept
-                if not _keeps(holder, live) and holder.agent not in holding.sources
+                if (self.standings[0].shielded or not _keeps(holder, live)) and holder.agent not in holding.sources
             ]
             self.remove(key, ended)
             if kept != holding.holders:

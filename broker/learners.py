@@ -27,6 +27,8 @@ _LOCAL_ID: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9._:/-]{1,64}")
 _MAIN: Final = frozenset({"C", "M"})
 _LOOKED_AFTER: Final = "LA"
 _OWN: Final = f"{{{LOOKED_AFTER}}}"
+YEARS: Final = range(1900, 2200)
+"""Years in which a learner's dates can be: others are told by mistake, or stand for a day that is not known."""
 ADOPTED: Final = "A"
 _SHIELDS: Final = frozenset({"P", ADOPTED})
 UNSERVED: Final = ""
@@ -458,9 +460,10 @@ def _day_of(element: etree._Element | None, otherwise: date | None) -> date | No
         return otherwise
     text = (element.text or "").strip()
     try:
-        return date.fromisoformat(text[:10]) if text else None
+        day = date.fromisoformat(text[:10]) if text else None
     except ValueError:  # a year that the schema allows and the calendar has not, such as -0044
         return None
+    return day if day is not None and day.year in YEARS else None  # 9999-12-31 stands for no end
 
 
 def as_local_id(text: str) -> str:

@@ -13,6 +13,7 @@ from lxml import etree
 
 import schemas
 from broker.entering import Followed, Removal, follow
+from broker.holdings import key_of
 from broker.learners import NOBODY, Learner, LearnerIndex, Observed, observe, standing
 from broker.protocol.documents import MAX_ELEMENTS, MAX_MESSAGE_BYTES, check_elements
 from broker.protocol.envelope import (
@@ -25,7 +26,15 @@ from broker.protocol.envelope import (
     event_objects,
     parse_message,
 )
-from broker.protocol.errors import MayNotPublish, MessageTypeNotSupported, NotValid, WrongSource, ZoneError
+from broker.protocol.errors import (
+    MayNotChange,
+    MayNotDelete,
+    MayNotPublish,
+    MessageTypeNotSupported,
+    NotValid,
+    WrongSource,
+    ZoneError,
+)
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context
 from broker.protocol.topology import intake_key
 from broker.quality import Judged, KnownFacts, agreeing, judged, speaks_of_care
@@ -269,6 +278,7 @@ def decide(
         check_rights(inbound, router, validator)
         if only is None:
             found = _judge(inbound, router, index, validator)
+            _check_sources(inbound, router, index)
     except ZoneError as error:
         return refusal(error)
     for event, one in zip(inbound.objects, found, strict=False):
@@ -325,6 +335,28 @@ def _check_right(inbound: Inbound, event: EventObject, router: Router, validator
         # nobody can be given a right to an object that the zone does not have: say that instead
         validator.check_known(event)
         raise
+
+
+def _check_sources(inbound: Inbound, router: Router, index: LearnerIndex) -> None:
+    """Return when nothing in *inbound* changes or deletes what other agents publish, and its sender does not.
+
+    Raises:
+        MayNotChange, MayNotDelete: It does.
+
+    Source:
+        Our own rule: who publishes an object has sent an Add of it. A transfer is told of by whoever has to do with it.
+    """
+    for event in inbound.objects:
+        if event.action is Action.ADD or router.takes_up(inbound.sender, event.object_type):
+            continue
+        learner = index.learners.get(about_learner(event) or "")
+        known = None if learner is None else learner.holdings.get(key_of(event))
+        if known is not None and inbound.sender not in known.sources:
+            error = MayNotDelete if event.action is Action.DELETE else MayNotChange
+            raise error(
+                f"another agent publishes this {event.object_type}, and {inbound.sender} has not: if it is also "
+                "yours to publish, send it whole as an Add first"
+            )
 
 
 def _judge(inbound: Inbound, router: Router, index: LearnerIndex, validator: Validator) -> tuple[Judged, ...]:

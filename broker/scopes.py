@@ -29,6 +29,7 @@ from broker.exchanges import delivery_key
 from broker.holdings import CONTACT, LEARNER, Fetch, ObjectKey, bare_object, key_of
 from broker.learners import Learner, LearnerIndex, Observed
 from broker.letters import Letter
+from broker.patience import patiently
 from broker.pipeline import about_learner, pieces_of, share_event
 from broker.protocol.envelope import VERSION, Action, EventObject, build_event, new_header
 from broker.protocol.errors import UnknownObject
@@ -276,12 +277,14 @@ class Scopes:
 
     def _not_otherwise(self, removal: Removal, ref_id: str, at: Surroundings) -> tuple[AgentId, ...]:
         """Return those who are not to hold a contact through another of the contact's learners either."""
-        linked = self._store.contact_learners([removal.key.ref]).get(removal.key.ref, ())
+        contact = removal.key.ref
+        linked = patiently(lambda: self._store.contact_learners([contact])).get(contact, ())
         others = [ref for ref in linked if ref != ref_id]
         known = {ref: at.index.learners[ref] for ref in others if ref in at.index.learners}
         missing = [ref for ref in others if ref not in known]
         if missing:
-            known |= {ref: learner_of(row) for ref, row in self._store.learners(missing).items()}
+            rows = patiently(lambda: self._store.learners(missing))
+            known |= {ref: learner_of(row) for ref, row in rows.items()}
         held = [learner.holdings[removal.key].agents for learner in known.values() if removal.key in learner.holdings]
         kept = frozenset().union(*held)
         return tuple(agent for agent in removal.agents if agent not in kept)

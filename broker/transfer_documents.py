@@ -14,6 +14,7 @@ from lxml import etree
 
 from broker.calendars import local_date
 from broker.deadlines import Deadline, RuleId
+from broker.learners import YEARS
 from broker.protocol.envelope import LOOKED_AFTER, Action, EventObject
 from broker.protocol.errors import NotValid
 from broker.protocol.identifiers import AgentId, Establishment, RefId, is_guid
@@ -453,11 +454,12 @@ def _text(element: etree._Element, path: str) -> str:
 
 
 def _date(text: str) -> date | None:
-    """Return the date in *text*, its time zone aside; None when there is none that the calendar has."""
+    """Return the date in *text*, its time zone aside; None when there is none that a learner's can be."""
     try:
-        return date.fromisoformat(text[:10]) if text else None
+        day = date.fromisoformat(text[:10]) if text else None
     except ValueError:
         return None
+    return day if day is not None and day.year in YEARS else None
 
 
 def _count(text: str) -> int:

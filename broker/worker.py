@@ -25,6 +25,7 @@ from broker.exchanges import CLOSING, Exchanges, closing
 from broker.learners import Learner, LearnerIndex, unknown
 from broker.letters import AT, ATTEMPT, REFUSED, Key, Letter, open_letter, source_of
 from broker.log_entries import LogEntry, build_log_entry
+from broker.patience import StorageGone
 from broker.pipeline import Accepted, Decision, Inbound, decide, names_of
 from broker.protocol.envelope import NAMESPACE, VERSION, Ack, build_ack, new_header
 from broker.protocol.errors import SIF_ERRORS, ConfigurationError, NotRegistered
@@ -248,7 +249,7 @@ class Worker:
                 work.reviewed[ref_id] = due
                 self._cases.look(ref_id, seed, self._scopes, at)
                 self._scopes.look(ref_id, seed, at, hurry=hurries(incoming))
-        except (StorageError, TransportLost):
+        except (StorageError, StorageGone, TransportLost):
             raise
         except Exception as error:  # noqa: BLE001  # as for an event
             log.error("own_message_not_done", type=incoming.type, msg_id=seed, error=type(error).__name__)
@@ -260,6 +261,17 @@ class Worker:
         self, letter: Letter, content: Inbound, before: Mapping[str, Learner | None], decision: Accepted, work: Work
     ) -> None:
         """Do what an event leads to beside its delivery: end what must end, ask for what is missing, follow moves."""
+        try:
+            self._follow_each(letter, content, before, decision, work)
+        except (StorageError, StorageGone, TransportLost):
+            raise
+        except Exception as error:  # noqa: BLE001  # the event itself is delivered: its learners are looked at again
+            log.error("event_not_followed", msg_id=letter.msg_id, source=letter.login, error=type(error).__name__)
+            work.reviews.update(dict.fromkeys(before, self._now() + _CLAIM_SECONDS))
+
+    def _follow_each(
+        self, letter: Letter, content: Inbound, before: Mapping[str, Learner | None], decision: Accepted, work: Work
+    ) -> None:
         at, seed = self._surroundings(work), f"{letter.login}/{letter.msg_id}/{letter.attempt}"
         for ref_id, removal in decision.removals:
             self._scopes.carry(ref_id, [removal], seed, at)
@@ -280,7 +292,7 @@ class Worker:
             if pending is not None:
                 return self._take_record(letter, content, pending, work)
             return self._exchanges.answer(letter, content, self._router, self._index, self._zone, work)
-        except (StorageError, TransportLost):
+        except (StorageError, StorageGone, TransportLost):
             raise
         except Exception as error:  # noqa: BLE001  # as for an event
             return _failed(letter, error)

@@ -12,7 +12,7 @@ import pytest
 
 from broker.rabbitmq import Management, PrivateNode
 
-# The suite draws the same examples each time, so that what passes for one passes for all; the long runs look for new ones.
+# The suite draws the same examples each time: what passes for one passes for all. The long runs look for new ones.
 hypothesis.settings.register_profile("suite", derandomize=True)
 hypothesis.settings.register_profile("long", derandomize=False)
 hypothesis.settings.load_profile("long" if os.environ.get("SIFZONE_LONG") == "1" else "suite")

@@ -96,7 +96,7 @@ def scopes(
 
 
 @app.command(
-    "retry", epilog="Examples:  sifzone scopes retry 5D315C31F8A15621F126C31154AF9665   ·   scopes retry --all"
+    "retry", epilog="Examples:  sifzone scopes retry 5D315C31F8A15621F126C31154AF9665   ·   sifzone scopes retry --all"
 )
 def scopes_retry(
     learner: Annotated[str, typer.Argument(metavar="[LEARNER]", help="RefId of the learner.", show_default=False)] = "",

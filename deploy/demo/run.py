@@ -239,9 +239,9 @@ def _reconciliation(picture: Picture, agents: Container[str]) -> Table:
         for book in books:
             numbers = (book.zone_counts, book.refused, book.due, book.delivered, book.withheld)
             table.add_row(
-                book.agent if book.agent in agents else f"{book.agent} (the zone)",
+                book.agent,
                 book.object_type,
-                f"{book.agent_counts:,} {direction}",
+                f"{book.agent_counts:,} {direction}" if book.agent in agents else "the zone's own",
                 *("" if number is None else f"{number:,}" for number in numbers),
                 Text("balances", "green") if book.balanced else Text("OFF", "bold red"),
             )

@@ -64,6 +64,8 @@ def test_every_command_has_an_example_and_every_example_is_right(words: str) -> 
         if command is not GROUPS[""]:
             rest = rest[1:]
         while isinstance(command, TyperGroup):
+            if command.invoke_without_command and not [word for word in rest if not word.startswith("-")]:
+                break  # the group itself
             context = command.make_context("sifzone", rest[:1], resilient_parsing=True)
             _, found, _ = command.resolve_command(context, rest[:1])
             assert found is not None, example

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.demo.conftest import ROOT
 
-HEADLINES = 7
+HEADLINES = 8
 
 
 @pytest.mark.timeout(300)

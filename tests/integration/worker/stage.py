@@ -112,8 +112,9 @@ def link(learner: str, person: str) -> str:
 
 def school_info(number: str) -> str:
     return (
-        f'<SchoolInfo RefId="{SCHOOLS[number]}"><EstablishmentId>{number[3:]}</EstablishmentId><LAId>{number[:3]}</LAId>'
-        "<SchoolName>Made-up School</SchoolName><SessionsPerDay>2</SessionsPerDay></SchoolInfo>"
+        f'<SchoolInfo RefId="{SCHOOLS[number]}"><EstablishmentId>{number[3:]}</EstablishmentId>'
+        f"<LAId>{number[:3]}</LAId><SchoolName>Made-up School</SchoolName>"
+        "<SessionsPerDay>2</SessionsPerDay></SchoolInfo>"
     )
 
 
@@ -275,7 +276,7 @@ class Stage:
         def die(_: Batch) -> None:
             raise _Killed
 
-        self.store.commit = die  # type: ignore[method-assign]  # there is no other place to be killed at
+        self.store.commit = die  # type: ignore[method-assign,assignment]  # there is no other place to be killed at
         try:
             self.worker.step(0)
         except _Killed:
@@ -293,8 +294,8 @@ class Stage:
             body = build_register(header, agent)
             transport.publish(Outgoing(CONTROL, CONTROL_QUEUE, body, header.msg_id, "SIF_Register", user_id=agent))
         self.settle()
-        for agent, school in (("mis-1", "8209901"), ("mis-2", "8209902")):
-            self.publish(agent, Action.ADD, school_info(school))
+        for school, number in (("mis-1", "8209901"), ("mis-2", "8209902")):
+            self.publish(school, Action.ADD, school_info(number))
         self.settle()
 
     def publish(self, agent: str, action: Action, text: str) -> None:
@@ -365,7 +366,7 @@ class Stage:
         """Give the zone other agreements; its worker takes them up as after `sifzone zone apply`."""
         write_agreements(self.folder, agreements)
         self.zone = load_zone(self.folder)
-        self.worker._use(self.zone)  # noqa: SLF001  # snapshots of the settings are not the subject
+        self.worker._use(self.zone)  # snapshots of the settings are not the subject
         self.store.sweep(f"agreements/{self.moment}", 0.0)
         self.pass_time(seconds=10)
 

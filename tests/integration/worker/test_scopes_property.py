@@ -7,7 +7,7 @@ come under a key of its own and so in no order with what is asked for about the 
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ from lxml import etree
 from broker.batches import learner_of as learner_of_row
 from broker.protocol.envelope import Action, Message
 from broker.protocol.exchanges import AnswerError
-from tests.integration.worker.oracle import PLACES, WHOLE, Terms, World, cut, parts
+from tests.integration.worker.oracle import WHOLE, Terms, World, cut, parts
 from tests.integration.worker.stage import (
     PUBLISHERS,
     RECIPIENTS,
@@ -34,7 +34,6 @@ from tests.integration.worker.stage import (
     contact,
     enrolment,
     key_of,
-    learner_of,
     link,
     open_stage,
     parse,
@@ -393,32 +392,46 @@ class Do:
     agent: str = "mis-1"
 
     def __call__(self, play: Play) -> None:
-        publisher = play.stage.publishers[self.agent]
-        match self.what:
-            case "step":
-                play.step()
-            case "settle":
-                play.settle()
-            case "kill":
-                play.stage.start_worker()
-            case "crash":
-                play.stage.crash()
-                play.step()
-            case "away":
-                publisher.is_away = True
-            case "back":
-                publisher.is_away = False
-            case "read":
-                play.read_answer(self.agent, 1)
-            case "read in parts":
-                play.read_answer(self.agent, 2)
-            case "send":
-                play.send_answer(self.agent)
-            case "refuse" if publisher.asked:
-                play.stage.respond(self.agent, publisher.asked.pop(0), AnswerError(8, 1, "made up"))
-            case "lose" if publisher.asked:
-                publisher.asked.pop(0)
+        if self.what in _WORKING:
+            _WORKING[self.what](play)
+        else:
+            _ANSWERING[self.what](play, self.agent)
 
+
+def _crash(play: Play) -> None:
+    play.stage.crash()
+    play.step()
+
+
+def _refuse(play: Play, agent: str) -> None:
+    asked = play.stage.publishers[agent].asked
+    if asked:
+        play.stage.respond(agent, asked.pop(0), AnswerError(8, 1, "made up"))
+
+
+def _lose(play: Play, agent: str) -> None:
+    del play.stage.publishers[agent].asked[:1]
+
+
+def _is_away(play: Play, agent: str, *, away: bool) -> None:
+    play.stage.publishers[agent].is_away = away
+
+
+_WORKING: Final[dict[str, Callable[[Play], object]]] = {
+    "step": Play.step,
+    "settle": Play.settle,
+    "kill": lambda play: play.stage.start_worker(),
+    "crash": _crash,
+}
+_ANSWERING: Final[dict[str, Callable[[Play, str], object]]] = {
+    "away": lambda play, agent: _is_away(play, agent, away=True),
+    "back": lambda play, agent: _is_away(play, agent, away=False),
+    "read": lambda play, agent: play.read_answer(agent, 1),
+    "read in parts": lambda play, agent: play.read_answer(agent, 2),
+    "send": Play.send_answer,
+    "refuse": _refuse,
+    "lose": _lose,
+}
 
 learners = st.sampled_from(LEARNERS)
 schools = st.sampled_from(MIS)

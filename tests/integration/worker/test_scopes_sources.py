@@ -1,18 +1,30 @@
 """Objects that come in numbers, and records that two schools publish: what is remembered, and whose word counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from broker.protocol.envelope import Action
-from tests.integration.worker.stage import Stage, care, enrolment, open_stage, personal
+from broker.storage import StorageUnavailable
+from tests.integration.worker.stage import (
+    AGREEMENTS,
+    Stage,
+    agreement,
+    care,
+    contact,
+    enrolment,
+    link,
+    open_stage,
+    personal,
+)
 
 ADA: Final = "A1" * 16
 STAY: Final = "E1" * 16
 NEXT_STAY: Final = "E2" * 16
 PERIOD: Final = "F1" * 16
+CARER: Final = "D1" * 16
 PERSONAL: Final = ("LearnerPersonal", ADA)
 ADD, CHANGE, DELETE = Action.ADD, Action.CHANGE, Action.DELETE
 NEEDS: Final = tuple(f"{number:032X}" for number in range(1, 6))
@@ -114,3 +126,62 @@ def test_while_the_learner_is_at_both_schools_the_last_word_counts(stage: Stage)
     stage.settle()
 
     assert stage.recipients["platform"].held[PERSONAL].findtext(".//{*}FamilyName") == "The-Last-Word"
+
+
+@pytest.mark.parametrize("action", [CHANGE, DELETE])
+@pytest.mark.parametrize("what", [personal(ADA, "Another"), enrolment(STAY, ADA, "8209901", leaves="2026-09-30")])
+def test_what_another_agent_publishes_is_nobody_elses_to_change_or_delete(
+    stage: Stage, action: Action, what: str
+) -> None:
+    before = dict(stage.recipients["platform"].held)
+
+    stage.publish("mis-2", action, what)
+    stage.settle()
+
+    assert len(stage.publishers["mis-2"].refusals) == 1
+    assert "send it whole as an Add first" in stage.publishers["mis-2"].refusals[0]
+    assert stage.recipients["platform"].held == before
+
+
+def test_a_shield_ends_also_what_an_agreement_lets_its_recipient_keep(tmp_path: Path) -> None:
+    kept = agreement("library", ["mis-*"], ["library"], "enrolled", ["LearnerPersonal"], more='leaving = "notice"')
+    with open_stage(tmp_path / "zone", {**AGREEMENTS, "library": kept}) as stage:
+        stage.publish("mis-1", ADD, personal(ADA))
+        stage.publish("mis-1", ADD, enrolment(STAY, ADA, "8209901"))
+        stage.publish("social-care", ADD, care(PERIOD, ADA, shield="P"))
+        stage.settle()
+
+        assert stage.recipients["library"].held == {}
+
+
+@pytest.mark.parametrize("end", ["9999-12-31", "0001-01-01"])
+def test_dates_that_nobody_lives_in_stop_no_worker(stage: Stage, end: str) -> None:
+    stage.publish("mis-1", CHANGE, enrolment(STAY, ADA, "8209901", leaves="2026-09-30"))
+    stage.publish("mis-1", CHANGE, enrolment(STAY, ADA, "8209901", leaves=end))
+    stage.publish("social-care", ADD, care(PERIOD, ADA, end=end))
+    stage.settle()
+
+    assert PERSONAL in stage.recipients["virtual-school"].held or end < "2026"
+    assert stage.publishers["social-care"].refusals == []
+
+
+def test_storage_that_is_away_for_a_moment_in_the_midst_of_a_batch_loses_no_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.publish("mis-1", ADD, contact(CARER))
+    stage.publish("mis-1", ADD, link(ADA, CARER))
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    real, failures = stage.store.contact_learners, [StorageUnavailable("look up contacts", "locked", "wait")]
+
+    def flaky(refs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        if failures:
+            raise failures.pop()
+        return real(refs)
+
+    monkeypatch.setattr(stage.store, "contact_learners", flaky)
+    stage.publish("social-care", CHANGE, care(PERIOD, ADA, end="2026-09-30", status="CE"))
+    stage.settle()
+
+    assert failures == []
+    assert stage.recipients["virtual-school"].held == {}

@@ -534,6 +534,27 @@ def test_an_answer_that_comes_while_a_file_is_read_lets_it_be_read_again(
     assert site.scan() == ["LearnerSchoolEnrolment Add", "LearnerSchoolEnrolment Add"]
 
 
+def test_what_refers_to_a_learner_known_while_it_is_read_goes_after_the_learner(
+    tmp_path: Path, schema: SchemaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = School(tmp_path, Zone("mis-1"))
+    head, of_entries, of_pupils = school.file.read_text().split("[[source]]")
+    school.file.write_text("[[source]]".join((head, of_pupils, of_entries)))
+    site = Site(school, schema)
+    connector = site.parts.sources[1].connector
+    read = connector.read
+
+    def answered(path: Path) -> Iterator[Item]:
+        if site.learners.to_ask():
+            site.answer(FIRST, SECOND)
+        yield from read(path)
+
+    monkeypatch.setattr(connector, "read", answered)
+    assert site.scan() == []
+    assert site.scan() == ["LearnerPersonal Add"] * 2 + ["LearnerSchoolEnrolment Add"] * 2
+    site.store.close()
+
+
 def test_of_two_files_the_newer_tells_when_both_are_read_again(tmp_path: Path, schema: SchemaSet) -> None:
     school = School(tmp_path, Zone("mis-1"))
     text = school.file.read_text().replace('"pupils.csv"', '"pupils*.csv"').replace("complete = true", "")

@@ -230,6 +230,7 @@ SOCIAL_CARE = AgentId("social-care")
 RECORD = "5C" * 16
 CARE = CarePeriod(date(2026, 9, 1), None, "820", "LA", current=True)
 HELD = {ObjectKey(PERSONAL, ALEX): Holding((MIS,)), ObjectKey("LearnerLookedAfter", RECORD): Holding((SOCIAL_CARE,))}
+BY_BOTH = {**HELD, ObjectKey("LearnerLookedAfter", RECORD): Holding((SOCIAL_CARE, MIS))}
 KNOWN = Learner(ALEX, care={RECORD: CARE}, sources={PERSONAL: MIS}, holdings=HELD)
 CONFLICT = "care-flag-agrees"
 
@@ -281,7 +282,7 @@ def test_a_part_of_a_flag_is_taken_with_what_was_said_before() -> None:
 
 
 def test_records_that_differ_from_the_flag_are_reported() -> None:
-    flagged = replace(KNOWN, in_care=True, care_authority="820")
+    flagged = replace(KNOWN, in_care=True, care_authority="820", holdings=BY_BOTH)
 
     assert conflicts(record("<CareStatus>CE</CareStatus>"), flagged) == ["LearnerLookedAfter/"]
     assert conflicts(record("<CareStatus>LA</CareStatus>"), flagged) == []
@@ -309,10 +310,14 @@ def closed(body: bytes, learner: Learner) -> set[tuple[str, str, str]]:
 
 
 def test_what_agrees_again_closes_the_report_of_either_side() -> None:
-    flagged = replace(KNOWN, in_care=True, care_authority="820")
+    flagged = replace(KNOWN, in_care=True, care_authority="820", holdings=BY_BOTH)
     records = {(SOCIAL_CARE, "LearnerLookedAfter", RECORD)}
 
-    assert closed(record("<CareStatus>LA</CareStatus>"), flagged) == {(MIS, PERSONAL, ALEX), *records}
+    assert closed(record("<CareStatus>LA</CareStatus>"), flagged) == {
+        (MIS, PERSONAL, ALEX),
+        (MIS, "LearnerLookedAfter", RECORD),
+        *records,
+    }
     assert closed(flag("<Current>Yes</Current><LAId>820</LAId>"), KNOWN) == records
     assert closed(record("<CareStatus>CE</CareStatus>"), flagged) == set()
     assert closed(flag("<Current>No</Current>"), KNOWN) == set()
