@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.gateway.conftest import Pair, Pushed, Zoned
-from tests.integration.gateway.sif import NS, Agent, filler, learner, listed, new_id
+from tests.integration.gateway.sif import NS, Agent, eventually, filler, learner, listed, new_id
 
 ACCEPTS = "<SIF_Property><SIF_Name>Accept-Encoding</SIF_Name><SIF_Value>{}</SIF_Value></SIF_Property>"
 
@@ -204,10 +204,16 @@ def test_to_unregister_is_answered_with_0_and_everything_after_it_with_4_9(solo:
 
 
 @pytest.mark.parametrize("count", [1, 50], ids=["one", "more than the gateway holds"])
-def test_to_unregister_discards_what_is_queued(pair: Pair, count: int) -> None:
+def test_to_unregister_discards_what_is_queued(pair: Pair, zoned: Zoned, count: int) -> None:
     mis, vle = pair
+
+    def delivered() -> int:
+        return sum(row.delivered for row in zoned.store.recipients() if row.agent == vle.id)
+
+    before = delivered()
     for _ in range(count):
         assert mis.event(learner()).code == 0
+    eventually(lambda: delivered() == before + count or None)  # what is still on its way is not queued
     vle.fetch()
 
     assert vle.send("SIF_Unregister").code == 0
