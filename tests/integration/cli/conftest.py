@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.protocol.envelope import Action, build_event, new_header
+from broker.protocol.envelope import Action, build_event, new_header, parse_message
 from broker.protocol.identifiers import AgentId, new_ref_id
 from broker.protocol.topology import agent_queue
 from broker.settings import Zone, load_zone
@@ -104,7 +104,13 @@ class Desk:
             transport.consume([agent_queue(agent)])
 
             def arrived() -> bool:
-                found.extend(message for message in transport.poll(0.1) if message.type == "SIF_Event")
+                for message in transport.poll(0.1):
+                    if message.type != "SIF_Event":
+                        continue
+                    if parse_message(message.body).header.source_id != AgentId(self.zone.id):
+                        found.append(message)
+                    elif not found:  # the zone's own, since agreements have changed: who left a scope is ended
+                        transport.ack(message.tag)
                 return bool(found)
 
             self.until(arrived)
