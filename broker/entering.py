@@ -95,6 +95,12 @@ class _Draft:
     def entering(self) -> frozenset[AgentId]:
         return frozenset().union(*(fetch.recipients for fetch in self.fetches.values()))
 
+    @property
+    def tired(self) -> frozenset[AgentId]:
+        """Those who have waited for an answer again and again: what comes goes to them, as far as they can use it."""
+        eager = (fetch.recipients for fetch in self.fetches.values() if fetch.attempts < _PATIENCE)
+        return self.entering - frozenset().union(*eager)
+
     def plan(self, source: AgentId, object_type: str) -> Plan:
         return self.router.plan(source, object_type, self.standings)
 
@@ -325,9 +331,10 @@ def _published(
 ) -> tuple[dict[AgentId, Reason], frozenset[AgentId]]:
     known = draft.holdings.get(key, Holding((sender,)))
     sources = (*(source for source in known.sources if source != sender), sender)
-    waiting = recipients & draft.entering
-    draft.ask(event.object_type, sender, waiting & frozenset(holder.agent for holder in plan.holders))
     held = draft.before[key].agents if key in draft.before else frozenset[AgentId]()
+    usable = draft.tired if event.action is Action.ADD else draft.tired & held
+    waiting = recipients & (draft.entering - usable)
+    draft.ask(event.object_type, sender, waiting & frozenset(holder.agent for holder in plan.holders))
     others = event.action is Action.ADD and sender not in known.sources
     as_change = (recipients & held) - waiting if others else frozenset()
     entitled = draft.entitled(event.object_type, sources)
@@ -520,14 +527,16 @@ def answered(
     more: bool,
     router: Router,
     schools: Mapping[str, str],
+    now: float,
     seen: frozenset[str] = frozenset(),
 ) -> Answered:
     """Return what a packet that answers *request* leads to.
 
     Args:
         events: Its objects, each whole, valid, and about the learner or, as a contact, the learner's.
-        seen: Keys of what else was in it and is not passed on.
         more: Whether another packet follows.
+        now: Seconds since 1970, UTC.
+        seen: Keys of what else was in it and is not passed on.
     """
     fetch = next((fetch for fetch in learner.fetches if fetch.request_id == request), None)
     if fetch is None:  # nobody waits for it any more
@@ -535,14 +544,18 @@ def answered(
     place = (fetch.object_type, fetch.source)
     draft = _Draft(learner, standing(learner, schools, router.today), router)
     deliveries: list[Delivery] = []
-    if not fetch.dirty:
+    if not fetch.dirty or fetch.attempts >= _PATIENCE:  # better a little out of date than never
         for event in events:
             deliveries += _take(draft, event, fetch)
         fetch = replace(fetch, seen=fetch.seen | seen | {key_of(event).ref for event in events})
     if more:
         draft.fetches[place] = fetch
     elif fetch.dirty:
-        draft.fetches[place] = replace(fetch, request_id="", dirty=False, seen=frozenset(), attempts=0, due_at=0.0)
+        rounds = fetch.attempts + 1
+        due_at = now + _FIRST_PAUSE if rounds >= _PATIENCE else 0.0
+        draft.fetches[place] = replace(
+            fetch, request_id="", dirty=False, seen=frozenset(), attempts=rounds, due_at=due_at
+        )
     else:
         del draft.fetches[place]
         draft.answered(*place)

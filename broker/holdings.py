@@ -78,7 +78,7 @@ class Fetch:
         source: The agent to ask; the zone itself for what the zone publishes.
         request_id: SIF_MsgId of the request; empty while it is not asked.
         dirty: Something has changed since it was asked: what comes is out of date, and is asked for again.
-        attempts: How often it has failed.
+        attempts: How often it has failed, or what came was out of date.
         due_at: Not to be asked before; seconds since 1970, UTC.
         seen: RefIds (or keys) of the objects that have come.
     """

@@ -229,7 +229,7 @@ class Scopes:
     ) -> None:
         """Deliver what has come to those on whose behalf it was asked for."""
         source = next((fetch.source for fetch in learner.fetches if fetch.request_id == request), AgentId(""))
-        found = answered(learner, request, events, more, at.router, at.index.schools, seen)
+        found = answered(learner, request, events, more, at.router, at.index.schools, self._now(), seen)
         self._keep(found.learner, at)
         for event, view, agents in found.deliveries:
             plan = Plan(((view, agents),), ())

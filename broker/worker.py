@@ -302,8 +302,14 @@ class Worker:
         at = self._surroundings(work)
         refused = self._exchanges.note_answer(letter, reply, pending, self._router, self._zone, work)
         if refused is None:
-            self._scopes.take(letter, reply, pending, at)
-            self._cases.look(pending.about, letter.msg_id, self._scopes, at)
+            try:
+                self._scopes.take(letter, reply, pending, at)
+                self._cases.look(pending.about, letter.msg_id, self._scopes, at)
+            except (StorageError, StorageGone, TransportLost):
+                raise
+            except Exception:
+                self._scopes.ended(pending, at)  # or nobody would ask again
+                raise
         elif not self._exchanges.is_open(pending.msg_id):
             self._scopes.ended(pending, at)
         return refused

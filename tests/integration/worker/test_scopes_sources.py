@@ -185,3 +185,36 @@ def test_storage_that_is_away_for_a_moment_in_the_midst_of_a_batch_loses_no_end(
 
     assert failures == []
     assert stage.recipients["virtual-school"].held == {}
+
+
+def test_a_record_that_changes_before_each_answer_comes_all_the_same(stage: Stage) -> None:
+    stage.publishers["mis-1"].is_away = True
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    for number in range(6):
+        stage.publish("mis-1", CHANGE, personal(ADA, f"Name-{number}"))
+        stage.answer("mis-1")
+        stage.settle()
+    stage.publishers["mis-1"].is_away = False
+    stage.settle()
+    stage.pass_time(minutes=2)
+    stage.settle()
+
+    assert stage.recipients["virtual-school"].held[PERSONAL].findtext(".//{*}FamilyName") == "Name-5"
+    assert stage.recipients["virtual-school"].odd == []
+
+
+def test_of_an_agent_that_never_answers_comes_at_least_what_it_publishes_whole(stage: Stage) -> None:
+    stage.publishers["mis-1"].is_away = True
+    stage.publish("social-care", ADD, care(PERIOD, ADA))
+    stage.settle()
+    for _ in range(20):  # each of its objects is asked for three times
+        stage.pass_time(hours=5)
+        stage.settle()
+        stage.pass_time(minutes=1)
+        stage.settle()
+
+    stage.publish("mis-1", ADD, needs(NEEDS[0]))
+    stage.settle()
+
+    assert held(stage) == {NEEDS[0]}
