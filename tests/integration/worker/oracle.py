@@ -17,7 +17,7 @@ from tests.integration.worker.stage import Key, agreement, key_of, learner_of
 
 PLACES: Final = {
     "platform": ({"8209901", "8209902"}, ""),
-    "library": ({"8209901"}, ""),
+    "bookroom": ({"8209901"}, ""),
     "virtual-school": (set[str](), "820"),
     "ctf-out": (set[str](), ""),
     "mis-2": ({"8209902"}, ""),

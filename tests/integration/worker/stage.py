@@ -160,8 +160,8 @@ publish = ["LearnerLookedAfter"]
 name = "Platform"
 establishments = ["8209901", "8209902"]
 subscribe = {kinds}
-[agents.library]
-name = "Library of school 1"
+[agents.bookroom]
+name = "Book room of school 1"
 establishments = ["8209901"]
 subscribe = {kinds}
 [agents.virtual-school]
@@ -182,11 +182,11 @@ terms = [
 ]
 """
 PUBLISHERS: Final = ("mis-1", "mis-2", "social-care")
-RECIPIENTS: Final = ("platform", "library", "virtual-school", "ctf-out", "mis-2")
+RECIPIENTS: Final = ("platform", "bookroom", "virtual-school", "ctf-out", "mis-2")
 EVENTS: Final = ("LearnerPersonal", "LearnerSchoolEnrolment", "LearnerContact", "ContactPersonal")
 AGREEMENTS: Final = {
     "platform": agreement("platform", ["mis-*"], ["platform"], "enrolled", EVENTS),
-    "library": agreement("library", ["mis-*"], ["library"], "enrolled", ["LearnerPersonal"]),
+    "bookroom": agreement("bookroom", ["mis-*"], ["bookroom"], "enrolled", ["LearnerPersonal"]),
     "virtual": agreement("virtual", ["mis-*", "social-care", "stage"], ["virtual-school"], "looked-after"),
 }
 

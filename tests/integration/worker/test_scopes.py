@@ -186,7 +186,7 @@ def test_a_shield_ends_what_everybody_holds_who_has_no_agreement_on_shielded_lea
     stage.settle()
 
     assert stage.recipients["platform"].held == {}
-    assert stage.recipients["library"].held == {}
+    assert stage.recipients["bookroom"].held == {}
     assert stage.recipients["virtual-school"].held == {}
 
     stage.publish("social-care", CHANGE, care(PERIOD, ADA, shield="N"))
@@ -210,7 +210,7 @@ def test_who_moves_stays_with_those_who_serve_both_schools_and_leaves_the_others
     stage.publish("mis-2", ADD, enrolment(OTHER_STAY, ADA, "8209902", entry="2026-10-01"))
     stage.settle()
 
-    assert stage.recipients["library"].held == {}
+    assert stage.recipients["bookroom"].held == {}
     platform = stage.recipients["platform"]
     assert platform.odd == []
     assert platform.held[PERSONAL].findtext(".//{*}FamilyName") == "At-School-Two"
@@ -255,15 +255,15 @@ def test_an_agreement_that_starts_brings_everybody_in_its_scope_and_one_that_exp
 
 
 def test_an_agreement_may_let_its_recipient_keep_what_it_has_of_who_leaves(tmp_path: Path) -> None:
-    kept = agreement("library", ["mis-*"], ["library"], "enrolled", ["LearnerPersonal"], more='leaving = "notice"')
-    with open_stage(tmp_path / "zone", {**AGREEMENTS, "library": kept}) as stage:
+    kept = agreement("bookroom", ["mis-*"], ["bookroom"], "enrolled", ["LearnerPersonal"], more='leaving = "notice"')
+    with open_stage(tmp_path / "zone", {**AGREEMENTS, "bookroom": kept}) as stage:
         stage.publish("mis-1", ADD, personal(ADA))
         stage.publish("mis-1", ADD, enrolment(STAY, ADA, "8209901"))
         stage.settle()
         stage.publish("mis-1", CHANGE, enrolment(STAY, ADA, "8209901", leaves="2026-09-30"))
         stage.settle()
 
-        assert PERSONAL in stage.recipients["library"].held
+        assert PERSONAL in stage.recipients["bookroom"].held
         assert PERSONAL not in stage.recipients["platform"].held
 
 

@@ -452,7 +452,7 @@ agreements = st.lists(
     st.builds(
         Drawn,
         st.sampled_from((("mis-*", "social-care"), ("mis-1",), ("mis-2",), ("social-care",))),
-        st.sampled_from((*((name,) for name in RECIPIENTS), ("platform", "library"), ("virtual-school", "mis-2"))),
+        st.sampled_from((*((name,) for name in RECIPIENTS), ("platform", "bookroom"), ("virtual-school", "mis-2"))),
         st.sampled_from(("all", "enrolled", "looked-after", "resident", "transferring")),
         shares,
         st.sampled_from((-100, 1, 2)),

@@ -144,14 +144,14 @@ def test_what_another_agent_publishes_is_nobody_elses_to_change_or_delete(
 
 
 def test_a_shield_ends_also_what_an_agreement_lets_its_recipient_keep(tmp_path: Path) -> None:
-    kept = agreement("library", ["mis-*"], ["library"], "enrolled", ["LearnerPersonal"], more='leaving = "notice"')
-    with open_stage(tmp_path / "zone", {**AGREEMENTS, "library": kept}) as stage:
+    kept = agreement("bookroom", ["mis-*"], ["bookroom"], "enrolled", ["LearnerPersonal"], more='leaving = "notice"')
+    with open_stage(tmp_path / "zone", {**AGREEMENTS, "bookroom": kept}) as stage:
         stage.publish("mis-1", ADD, personal(ADA))
         stage.publish("mis-1", ADD, enrolment(STAY, ADA, "8209901"))
         stage.publish("social-care", ADD, care(PERIOD, ADA, shield="P"))
         stage.settle()
 
-        assert stage.recipients["library"].held == {}
+        assert stage.recipients["bookroom"].held == {}
 
 
 @pytest.mark.parametrize("end", ["9999-12-31", "0001-01-01"])
