@@ -100,13 +100,13 @@ class RunningZone:
         self._claim = claim(self.zone)
         prepare_state(self.zone)
         self.zone = apply_folder(self.zone.folder)
+        self.gateway_port = self._choose_port()  # what it refuses is said before anything is started
         open_store(self.zone.database_url, self.zone.key_file).close()  # migrates before anybody needs it
         server = self._used = self._server()
         self._management = Management(server.management_url, server.user, server.password)
         self._management.check_server()
         self._management.ensure_vhost(self.zone.id)
         self._check_partitions(self._management)
-        self.gateway_port = self._choose_port()
         self._apply_rights(self.zone, self._management, server)
         for number in range(self._count):
             self._workers.append(self._spawn(number))

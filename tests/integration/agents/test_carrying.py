@@ -22,6 +22,8 @@ from tests.integration.agents.zones import SmallZone, learner_of
 from tests.unit.agents.helpers import REF, ctf, learner, pupil
 
 QUICK = Limits(idle=timedelta(seconds=0.3), patience=timedelta(seconds=20))
+SENT = Limits(idle=timedelta(milliseconds=1), patience=timedelta(seconds=20))
+"""For who has only to send."""
 SHORT = Limits(idle=timedelta(seconds=0.1), patience=timedelta(seconds=1))
 
 
@@ -53,14 +55,14 @@ def test_an_export_reaches_the_zone_and_the_same_again_sends_nothing(
     ctf(tmp_path / "exports/1.xml", *(pupil(n) for n in range(50)))
     with SmallZone(connect("zone")()) as zone:
         with Agent.from_file(mis_file, connect("mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
         until(lambda: len(zone.taken) == 100)
         assert counts(zone.taken) == {"LearnerPersonal Add": 50, "LearnerSchoolEnrolment Add": 50}
         assert {incoming.user_id for incoming in zone.taken} == {"mis-1"}
 
         ctf(tmp_path / "exports/2.xml", *(pupil(n, "Plume" if n == 7 else "Quill") for n in range(50)))
         with Agent.from_file(mis_file, connect("mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
         until(lambda: len(zone.taken) == 101)
         assert counts(zone.taken)["LearnerPersonal Change"] == 1
 
@@ -143,9 +145,9 @@ def test_a_refused_event_is_reported_and_its_object_is_an_add_again_once_it_has_
         zone.refuse = lambda _event: False
         ctf(tmp_path / "exports/2.xml", pupil(1, "Plume"))
         with Agent.from_file(mis_file, connect("mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
 
-        assert counts(zone.taken)["LearnerPersonal Add"] == 2
+        until(lambda: counts(zone.taken)["LearnerPersonal Add"] == 2)
         assert counts(zone.taken)["LearnerPersonal Change"] == 0
 
 
@@ -178,7 +180,7 @@ def test_published_by_hand_is_durable_compared_and_sent_when_the_agent_runs(conn
             second = agent.publish(learner(name="Plume"))
             third = agent.publish(learner(), Action.DELETE)
         with Agent.from_file(mis_file, connect("mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
         until(lambda: len(zone.taken) == 3)
 
         assert [incoming.message_id for incoming in zone.taken] == [first, second, third]
@@ -226,7 +228,7 @@ def test_losses_of_the_network_lose_nothing_and_keep_order_for_each_learner(
     ctf(tmp_path / "exports/1.xml", *(pupil(n) for n in range(1000)))
     with SmallZone(MemoryTransport(memory, "zone")) as zone:
         with Agent.from_file(mis_file, lambda: Losing(memory, "mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
         until(lambda: len({incoming.message_id for incoming in zone.taken}) == 2000)
 
         first: dict[str, list[str]] = {}
@@ -253,7 +255,7 @@ def test_an_intake_that_takes_nothing_for_a_while_gets_everything_later_in_order
 
     with SmallZone(MemoryTransport(memory, "zone")) as zone:
         with Agent.from_file(mis_file, lambda: Rejecting(memory, "mis-1")) as agent:
-            agent.run(once=True, limits=QUICK)
+            agent.run(once=True, limits=SENT)
         until(lambda: len(zone.taken) == 40)
 
         assert len(rejected) == 5

@@ -19,6 +19,7 @@ from broker.storage import open_store
 from broker.supervisor import RunningZone, read_url
 from broker.transports.amqp import AmqpSettings, AmqpTransport
 from broker.transports.contract import Incoming
+from tests.commands import command_line
 from tests.faults.zones import RECIPIENTS, SENDER, Publisher, Sent, make_zone
 
 SIFZONE = Path(sys.executable).with_name("sifzone")
@@ -37,6 +38,13 @@ _LEARNER = """<LearnerPersonal RefId="{ref}">
 
 def sifzone(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     """Call the command line and return what it printed; it must end with exit code *code*."""
+    done = command_line(*arguments, **environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def installed(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Call the command as it is installed, with all its imports, and return what it printed; else like sifzone()."""
     done = subprocess.run(
         [SIFZONE, *map(str, arguments)],
         capture_output=True,
@@ -159,13 +167,30 @@ def make_small_zone(folder: Path) -> Zone:
     return load_zone(folder)
 
 
+def begun_with(settings: str, folder: Path) -> Zone:
+    """Return the zone in *folder* once its file begins with *settings*."""
+    file = folder / "zone.toml"
+    file.write_text(settings + file.read_text())
+    return load_zone(folder)
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A zone that runs while the module's tests do; each leaves the recipients' queues empty."""
+    """A zone with a RabbitMQ of its own that runs while the module's tests do; each leaves the queues empty."""
     folder = tmp_path_factory.mktemp("cli") / "zone"
     zone = make_small_zone(folder)
     with (folder / "zone.log").open("w") as logged, RunningZone(zone, 1, log_file=logged.fileno()) as running:
         yield Desk(running, folder)
 
 
-__all__ = ["BYSTANDER", "RECIPIENTS", "SENDER", "Desk", "make_small_zone", "sentence_of", "sifzone"]
+__all__ = [
+    "BYSTANDER",
+    "RECIPIENTS",
+    "SENDER",
+    "Desk",
+    "begun_with",
+    "installed",
+    "make_small_zone",
+    "sentence_of",
+    "sifzone",
+]

@@ -17,19 +17,19 @@ from typer.main import get_command
 
 import agents.cli
 import broker.cli
-import mappings.cli
+import agents.workbench.cli
 from broker.protocol.topology import BROKER_LOGIN
 from broker.settings import load_zone
 from broker.storage import Batch, Held, open_store
 from broker.supervisor import prepare_state, write_secret
 from tests.faults.zones import make_events
-from tests.integration.cli.conftest import SIFZONE, make_small_zone, sentence_of, sifzone
+from tests.integration.cli.conftest import SIFZONE, installed, make_small_zone, sentence_of, sifzone
 
 Command = Any
 """A command as Typer makes it; which of Click's or its own classes that is differs between its versions."""
 GROUPS: dict[str, Command] = {
     name: get_command(app)
-    for name, app in (("", broker.cli.app), ("agent", agents.cli.app), ("mapping", mappings.cli.app))
+    for name, app in (("", broker.cli.app), ("agent", agents.cli.app), ("mapping", agents.workbench.cli.app))
 }
 
 
@@ -74,7 +74,7 @@ def test_every_command_has_an_example_and_every_example_is_right(words: str) -> 
 
 
 def test_help_lists_every_command_and_completion() -> None:
-    printed = sifzone("--help", COLUMNS="120").stdout
+    printed = installed("--help", COLUMNS="120").stdout
 
     for word in (
         "up",
@@ -92,11 +92,11 @@ def test_help_lists_every_command_and_completion() -> None:
         assert f" {word} " in printed or f"{word}" in printed.split()
     assert "--install-completion" in printed
     assert "--show-completion" in printed
-    assert "sifzone agent run" in sifzone("agent", "--help", COLUMNS="120").stdout
+    assert "sifzone agent run" in installed("agent", "--help", COLUMNS="120").stdout
 
 
 def test_the_shell_completes_commands() -> None:
-    done = sifzone(_SIFZONE_COMPLETE="complete_bash", COMP_WORDS="sifzone quar", COMP_CWORD="1")
+    done = installed(_SIFZONE_COMPLETE="complete_bash", COMP_WORDS="sifzone quar", COMP_CWORD="1")
 
     assert done.stdout.split() == ["quarantine"]
 
@@ -134,7 +134,7 @@ def test_a_mistake_in_an_agreement_is_said_in_one_line_with_its_file(tmp_path: P
     agreement = tmp_path / "zone" / "agreements" / "a.toml"
     agreement.write_text(agreement.read_text().replace("PersonalInformation/Name", "PersonalInformation/Nam"))
 
-    line = sentence_of(sifzone("check", "--zone", tmp_path / "zone", code=2))
+    line = sentence_of(installed("check", "--zone", tmp_path / "zone", code=2))
     assert "a.toml" in line
     assert "PersonalInformation/Name" in line
 

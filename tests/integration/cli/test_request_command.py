@@ -17,11 +17,15 @@ from lxml import etree
 
 from agents import Agent, Limits
 from broker.protocol.query import Query
+from broker.rabbitmq import PrivateNode
 from broker.requests import Pending, RequestState
 from broker.storage import open_store
 from broker.supervisor import RunningZone, read_url
+from tests.commands import command_line
 from tests.integration.agents.real_zone import make_zone
 from tests.integration.agents.test_requests import agent_file, group, running, until
+from tests.integration.cli.conftest import begun_with
+from tests.shared_node import settings_for
 
 MARKER = "Group 412"
 COMMAND = """
@@ -53,10 +57,9 @@ class Counter:
 
     def run(self, *arguments: str | Path, code: int = 0) -> tuple[str, str]:
         """Run a command, which must end with exit code *code*, and return what it printed and what it said."""
-        process = self.start(*arguments)
-        output, said = process.communicate(timeout=60)
-        assert process.returncode == code, output + said
-        return output, said
+        done = command_line(*arguments, "--zone", self.folder)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout, done.stderr
 
     def requests(self) -> list[Pending]:
         """Return the zone's requests, newest first."""
@@ -65,12 +68,14 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
+def counter(tmp_path_factory: pytest.TempPathFactory, rabbit_node: PrivateNode) -> Iterator[Counter]:
     """A zone that runs while the module's tests do."""
     base = tmp_path_factory.mktemp("requests")
-    zone = make_zone(base / "zone")
-    with (base / "zone.log").open("w") as logged, RunningZone(zone, 1, log_file=logged.fileno()):
-        yield Counter(base / "zone", read_url(zone.credentials("mis-1")))
+    make_zone(base / "zone")
+    with settings_for(rabbit_node, "exchanges") as begin, (base / "zone.log").open("w") as logged:
+        zone = begun_with(begin, base / "zone")
+        with RunningZone(zone, 1, log_file=logged.fileno()):
+            yield Counter(base / "zone", read_url(zone.credentials("mis-1")))
     assert MARKER not in (base / "zone.log").read_text()
 
 
@@ -101,7 +106,7 @@ def provider(counter: Counter, provide: Callable[..., Agent]) -> Iterator[Agent]
 def absent(provide: Callable[..., Agent]) -> None:
     """A provider that has registered, and does not run."""
     with provide(lambda _query: iter(())) as agent:
-        agent.run(once=True, limits=Limits(timedelta(seconds=0.5), timedelta(seconds=30)))
+        agent.run(once=True, limits=Limits(timedelta(milliseconds=1), timedelta(seconds=30)))
 
 
 def test_what_comes_is_shown_as_a_table_and_listed_as_done(counter: Counter, provider: Agent) -> None:

@@ -2,16 +2,33 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.protocol.envelope import event_objects, parse_message
+from broker.rabbitmq import PrivateNode
+from broker.supervisor import RunningZone
 from tests.faults.zones import RECIPIENTS
-from tests.integration.cli.conftest import BYSTANDER, Desk
+from tests.integration.cli.conftest import BYSTANDER, Desk, begun_with, make_small_zone
+from tests.shared_node import settings_for
 
 PLATFORM_A, PLATFORM_B, VIRTUAL_SCHOOL = RECIPIENTS
 pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, rabbit_node: PrivateNode) -> Iterator[Desk]:
+    """A zone that runs while the module's tests do; each leaves the recipients' queues empty."""
+    folder = tmp_path_factory.mktemp("cli") / "zone"
+    make_small_zone(folder)
+    with (
+        settings_for(rabbit_node, "faults") as begin,
+        (folder / "zone.log").open("w") as logged,
+        RunningZone(begun_with(begin, folder), 1, log_file=logged.fileno()) as running,
+    ):
+        yield Desk(running, folder)
 
 
 def row_of(printed: str, agent: str) -> list[str]:

@@ -123,8 +123,7 @@ class Zoned:
         if number >= COUNT:
             for agent in found:
                 agent.register()
-                agent.drain(quiet=1)
-                agent.leave()
+                agent.leave()  # which gives up all that is queued for it
         return found[0], found[1]
 
     def url(self, agent_id: str) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from broker.protocol.errors import ConfigurationError
+from broker.rabbitmq import PrivateNode
 from broker.supervisor import RunningZone, read_secret
 from broker.tls import fingerprint, issue_client, issue_server, make_authority
 from tests.integration.gateway.conftest import Pair, Zoned
 from tests.integration.gateway.sif import Agent, learner, new_id
 from tests.integration.gateway.zones import address, run
+from tests.shared_node import settings_for
 
 TLS = """
 id = "guarded"
@@ -54,7 +56,7 @@ BY_CERTIFICATE = ("by-certificate", "by-subject", "by-fingerprint")
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningZone]:
+def guarded(tmp_path_factory: pytest.TempPathFactory, rabbit_node: PrivateNode) -> Iterator[RunningZone]:
     """A zone that speaks HTTPS only."""
     folder = tmp_path_factory.mktemp("guarded") / "zone"
     tls = folder / "tls"
@@ -64,7 +66,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningZone]:
         issue_client(tls, agent)
     printed = fingerprint((tls / "agents" / "by-fingerprint.pem").read_bytes())
     known = f'gateway = {{ credential = "certificate", ca = "tls/ca.pem", fingerprint = "{printed}" }}\n'
-    with run(folder, TLS + known) as running:
+    with settings_for(rabbit_node, "guarded") as begin, run(folder, begin + TLS + known) as running:
         yield running
 
 
@@ -232,9 +234,11 @@ def test_plain_http_elsewhere_than_on_the_loopback_is_refused_at_the_start(tmp_p
         run(tmp_path / "zone", OPEN).__enter__()
 
 
-def test_an_insecure_zone_warns_and_may_still_demand_https(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_insecure_zone_warns_and_may_still_demand_https(
+    tmp_path: Path, rabbit_node: PrivateNode, capfd: pytest.CaptureFixture[str]
+) -> None:
     text = OPEN + 'insecure = true\n[agents.alone]\nname = "Alone"\n[agents.alone.gateway]\n'
-    with run(tmp_path / "zone", text) as running:
+    with settings_for(rabbit_node, "open") as begin, run(tmp_path / "zone", begin + text) as running:
         agent = Agent("alone", address(running, "alone"))
 
         assert agent.register().code == (5, 7)

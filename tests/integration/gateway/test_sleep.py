@@ -39,7 +39,7 @@ def test_an_agent_that_is_pushed_to_is_not_while_it_sleeps(pushed: Pushed) -> No
     assert vle.control("SIF_Sleep").code == 0
     body = mis.event_body(learner())
     assert mis.post(body).code == 0
-    assert target.is_quiet(1.0)
+    assert target.is_quiet()
 
     assert vle.control("SIF_Wakeup").code == 0
 
@@ -54,7 +54,7 @@ def test_sleep_outlives_the_gateway(pushed: Pushed, zoned: Zoned) -> None:
 
     zoned.restart_gateway()
 
-    assert target.is_quiet(1.0)
+    assert target.is_quiet()
     assert vle.control("SIF_Wakeup").code == 0
     assert target.next().body == body
 

@@ -1,5 +1,9 @@
-"""In whatever order moves are told: the same facts make the same case, and histories grow by allowed moves alone."""
+"""In whatever order moves are told: the same facts make the same case, and histories grow by allowed moves alone.
 
+SIFZONE_LONG=1 for many more tries.
+"""
+
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -48,6 +52,7 @@ from broker.transfer_cases import (
 from broker.transfers import open_or_join, step
 from tests.calendars import TERMS_OF_2025
 
+LONG = os.environ.get("SIFZONE_LONG") == "1"
 CALENDARS: Final = parse_calendars({"820": TERMS_OF_2025})
 LEARNERS: Final = tuple(RefId(f"{number:032X}") for number in (1, 2))
 SCHOOLS: Final = tuple(Establishment(f"820990{number}") for number in (1, 2, 3))
@@ -152,7 +157,7 @@ def hear(events: Sequence[Event]) -> Told:
     return told
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=2000 if LONG else 100)
 @given(st.data(), single_moves())
 def test_any_order_of_a_moves_events_ends_in_the_same_case(data: st.DataObject, events: list[Event]) -> None:
     order = data.draw(st.permutations(events))
@@ -183,7 +188,7 @@ def journeys(draw: st.DrawFn) -> list[list[Event]]:
     return moves
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=2000 if LONG else 100)
 @given(journeys())
 def test_each_move_of_a_journey_has_a_case_of_its_own_however_it_is_told(moves: list[list[Event]]) -> None:
     told = hear([event for move in moves for event in move])
@@ -241,7 +246,7 @@ def any_events(draw: st.DrawFn) -> list[tuple[int, Event]]:
     return draw(st.lists(st.tuples(st.integers(0, 5), event), min_size=1, max_size=25))
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=5000 if LONG else 150)
 @given(any_events())
 def test_every_status_is_reached_by_an_allowed_move_and_no_loading_is_assumed(events: list[tuple[int, Event]]) -> None:
     told = Told()
@@ -263,7 +268,7 @@ def test_every_status_is_reached_by_an_allowed_move_and_no_loading_is_assumed(ev
         assert case.from_school is None or case.from_school != case.to_school
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=2000 if LONG else 100)
 @given(any_events())
 def test_no_two_open_cases_are_of_one_learner_and_one_move(events: list[tuple[int, Event]]) -> None:
     told = Told()

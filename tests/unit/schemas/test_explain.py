@@ -19,6 +19,16 @@ Sample = Callable[[str], str]
 
 OBJECTS = schemas.load().objects
 MARK = "Zebedee"
+WITH_METADATA = ("SchoolMealStatus", "LearnerLookedAfter")
+"""One object of each namespace whose SIF_Metadata, long and the same everywhere, is spoilt with the rest of it."""
+
+
+def spoilt_once(name: str, element: etree._Element) -> etree._Element:
+    """Return an object without what is spoilt in another one."""
+    if name not in WITH_METADATA:
+        for end in element.findall("{*}SIF_Metadata"):
+            element.remove(end)
+    return element
 
 
 def damage(root: etree._Element) -> Iterator[etree._Element]:
@@ -109,7 +119,7 @@ def test_walk_finds_fault_exactly_where_the_engine_refuses(
     document = documents[schema.namespace_of(name)]
     variant, explainer = Variant(document), Explainer(schema.namespace_of(name), Values(document), shipped())
     refused = 0
-    for spoilt in damage(parse(sample(name))):
+    for spoilt in damage(spoilt_once(name, parse(sample(name)))):
         found = explainer.explain(spoilt, variant.nodes(name))
         assert bool(found) is not variant.compiled(spoilt), etree.tostring(spoilt)
         refused += bool(found)

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 LONG = os.environ.get("SIFZONE_LONG") == "1"
 many = settings(
-    max_examples=5000 if LONG else 200,
+    max_examples=5000 if LONG else 100,
     deadline=None,
     derandomize=not LONG,
     database=None,
@@ -97,8 +97,6 @@ def test_damage_is_refused_where_it_is_and_for_what_it_is(kind: str) -> None:
         root, damage = made
         found = {(f.path, f.rule) for f in SCHEMA.check(tried(root, style), partial=False)}
 
-        if os.environ.get("TMPX") and ("edition" in {r for _, r in found}):
-            return
         wanted = {(path, damage.rule) for path in damage.paths}
         note(f"{damage}: {found}")
         assert found & wanted
