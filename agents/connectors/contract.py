@@ -1,8 +1,11 @@
-"""What a connector is: a source reads one file into records, a target writes what was received.
+"""What a connector is: it reads records from a file or a system, or writes what was received.
 
-Mapping and sending are others' work.
+A FileSource reads one file at a time; a Feed reads a system that is no file (a database, a web service) from where it
+stood the last time. A Fetcher brings files of another machine into a folder, where a FileSource reads them. A Target
+writes. Mapping and sending are others' work.
 
-A connector is found by its name in the entry point group ``sifzone.connectors``.
+Each is found by its name in the entry point group ``sifzone.connectors``; a Fetcher by the scheme of its URLs in
+``sifzone.fetchers``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +65,19 @@ class SourceFields:
     names: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """How far a feed has been read; kept once all that came before it is in the spool, and given back the next time.
+
+    Attributes:
+        value: The feed's own affair: a version, a time, an ETag; at most 4,000 characters, nothing personal.
+        complete: All that the system has was yielded before it, so that what was not is gone.
+    """
+
+    value: str
+    complete: bool = False
+
+
 Item = Record | SourceProblem | SourceFields
 """What a source yields."""
 
@@ -84,6 +100,56 @@ class FileSource(Protocol):
         Raises:
             SourceError: The file is not one that this connector reads, or not whole. Where that can be told
                 beforehand, it is raised before the first record.
+        """
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Reads a system that is no folder of files; made with its options."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def read_since(self, marker: str) -> Iterator[Item | Marker]:
+        """Yield what has changed since *marker*, all of it when that is empty, in constant memory; last, a Marker.
+
+        Nothing is yielded, not even a Marker, when it is certain that nothing has changed.
+
+        Raises:
+            SourceError: The system cannot be reached or its answer cannot be used; what was yielded before is kept.
+        """
+
+
+@runtime_checkable
+class Fetcher(Protocol):
+    """Brings the files that a URL with a pattern names into a folder; made with the URL and its options."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, url: str, options: BaseModel) -> None:
+        """Take what it needs.
+
+        Raises:
+            ConfigurationError: The URL cannot be used.
+        """
+
+    def fetch(self, folder: Path) -> None:
+        """Make *folder* hold the files, each whole or not at all, with their times; touch none that has not changed.
+
+        Raises:
+            SourceError: The other machine cannot be reached, or refuses.
+        """
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A connector or fetcher that can try its connection without reading or changing anything of value."""
+
+    def check(self) -> str:
+        """Return one line on what was found there, nothing personal.
+
+        Raises:
+            SourceError: It cannot be reached, refuses the login, or lacks what is asked for: says which, and what to do.
+            TargetError: The same of a target.
         """
 
 
@@ -147,12 +213,16 @@ class PublishingTarget(Target, Protocol):
 __all__ = [
     # what a connector is
     "FileSource",
+    "Feed",
+    "Fetcher",
+    "Checked",
     "Target",
     "PublishingTarget",
     "Desk",
     "NoOptions",
     # what it says
     "Item",
+    "Marker",
     "SourceError",
     "SourceFields",
     "SourceProblem",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mappings.cli import app
+from agents.workbench.cli import app
 
 
 @pytest.mark.parametrize(
