@@ -4,7 +4,13 @@ Inward::
 
     mapping = load("csv/learner")                       # InwardMapping; MappingError lists every problem
     mapping.name, mapping.object_type, mapping.sources  # "csv/learner", "LearnerPersonal", fields it reads
+    mapping.lines                                       # what each line of the file reads and fills
     mapping.translate(record, ref_ids)                  # Translation(objects, problems)
+
+And back::
+
+    turned = invert(mapping, open_document(name))       # Inverse; or NotInvertible, whose obstacles say what stops it
+    turned.record(element)                              # Undone(record, problems)
 
 Outward::
 
@@ -15,8 +21,11 @@ Outward::
 """
 
 from mappings.converters import Converter, ConvertError, converter_names
+from mappings.gather import Gathering
+from mappings.invert import Inverse, NotInvertible, Reference, Undone, invert
 from mappings.inward import InwardMapping
-from mappings.loader import load, shipped_names
+from mappings.lineage import Line
+from mappings.loader import load, open_document, shipped_names
 from mappings.outward import OutwardMapping
 from mappings.problems import MappingError, Problem
 from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, RowProblem, Rows, Translation
@@ -24,11 +33,21 @@ from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, R
 __all__ = [
     # files
     "load",
+    "open_document",
     "shipped_names",
     "InwardMapping",
     "OutwardMapping",
+    "Line",
     "MappingError",
     "Problem",
+    # and back
+    "invert",
+    "Inverse",
+    "NotInvertible",
+    "Reference",
+    "Undone",
+    # records of several rows
+    "Gathering",
     # what goes in and out
     "NAMESPACE",
     "Record",

@@ -1,6 +1,6 @@
 """Outward mappings: from the objects that an agent keeps to rows of tables. Writing the tables is others' work."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,6 +8,7 @@ from lxml import etree
 
 import schemas
 from mappings.document import Where
+from mappings.lineage import Line, Spelt, plain_line
 from mappings.problems import nearest
 from mappings.records import Objects, RowProblem, Rows
 from mappings.spec import Reader, Table, ValueReader, path_steps
@@ -108,6 +109,7 @@ class OutwardMapping:
         columns: Its columns in order.
         key: The column that tells its rows apart.
         object_types: The objects that it reads.
+        lines: What it reads and fills, line by line.
     """
 
     name: str
@@ -116,6 +118,7 @@ class OutwardMapping:
     columns: tuple[str, ...]
     key: str
     object_types: frozenset[str]
+    lines: tuple[Line, ...] = field(repr=False)
     _required: frozenset[str] = field(repr=False)
     _blocks: tuple[Block, ...] = field(repr=False)
 
@@ -180,7 +183,8 @@ def compile_outward(name: str, reader: Reader) -> OutwardMapping:
     types = frozenset(compiler.object_types)
     whole = frozenset([*required, key])
     made = tuple(block for block in blocks if block is not None)
-    return OutwardMapping(name, given.get("title", ""), given["row"], tuple(columns), key, types, whole, made)
+    lines = compiler.lines()
+    return OutwardMapping(name, given.get("title", ""), given["row"], tuple(columns), key, types, lines, whole, made)
 
 
 def _texts(reader: Reader, where: Where, values: list[object]) -> list[str]:
@@ -202,11 +206,16 @@ class _Compiler:
         self._each = ""
         self._lookups: dict[str, Lookup] = {}
         self.object_types: set[str] = set()
+        self._lines: list[Callable[[], Iterable[Line]]] = []  # called when the file is known to be right
+
+    def lines(self) -> tuple[Line, ...]:
+        """Return what each line reads and fills."""
+        return tuple(line for lines in self._lines for line in lines())
 
     def block(self, where: Where, spec: object) -> Block | None:
         given = self._reader.table(where, spec, _BLOCK, ["object", "fields"])
-        object_type = given.get("object", "")
-        if not self._known((*where, "object"), object_type):
+        object_type: str = given.get("object", "")
+        if not self._known((*where, "object"), given.get("object")):
             return None
         self._object_type, self._each, self._lookups = object_type, given.get("each", ""), {}
         if self._each and self._schema.find(object_type, self._each) is None:
@@ -224,20 +233,44 @@ class _Compiler:
             if column not in fields and fields:
                 self._reader.report((*where, "fields"), f"no line fills the required column {column!r}: add one")
         values = tuple((name, self._values.value((*where, "fields", name), value)) for name, value in fields.items())
+        self._note(where, given, dict(values))
         each = _clark(self._schema.namespace_of(object_type), self._each) if self._each else None
         return Block(object_type, each, tests, tuple(self._lookups.values()), values)
 
-    def _known(self, where: Where, object_type: str) -> bool:
+    def _note(self, where: Where, given: Table, values: Mapping[str, Value[ObjectScope]]) -> None:
+        """Remember how to tell what the lines of a block do."""
+        object_type, each, document = self._object_type, self._each, self._reader.document
+
+        def names(spelt: str) -> tuple[str, ...]:
+            if ":" in spelt or spelt.startswith("/") or not each:
+                return (spelt.removeprefix("/"),)
+            return (each if spelt == "." else f"{each}/{spelt}",)
+
+        def lines() -> Iterator[Line]:
+            if each:
+                yield plain_line(document, (*where, "each"), "each", "each", [each], object_type)
+            for alias, lookup in given.get("lookup", {}).items():
+                place = (*where, "lookup", alias)
+                yield plain_line(document, place, "lookup", alias, names(lookup["ref"]), object_type)
+            for name in given.get("when", {}):
+                yield plain_line(document, (*where, "when", name), "when", "", names(name), object_type)
+            for column, spec in given["fields"].items():
+                spelt = Spelt(document, (*where, "fields", column), spec, values[column], names)
+                yield from spelt.lines("field", column, object_type)
+
+        self._lines.append(lines)
+
+    def _known(self, where: Where, object_type: str | None) -> bool:
         if object_type in self._schema.objects:
             self.object_types.add(object_type)
             return True
-        if object_type:
+        if object_type is not None:  # that the setting is missing has been reported
             self._reader.report(where, f"there is no object {object_type!r}", self._schema.nearest_object(object_type))
         return False
 
     def _lookup(self, where: Where, alias: str, spec: object) -> None:
         given: Table = self._reader.table(where, spec, _LOOKUP, ["object", "ref"])
-        if self._known((*where, "object"), given.get("object", "")) and "ref" in given:
+        if self._known((*where, "object"), given.get("object")) and "ref" in given:
             ref = self._source((*where, "ref"), given["ref"])
             self._lookups[alias] = Lookup(alias, given["object"], ref, given["ref"], given.get("optional", False))
 

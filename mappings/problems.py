@@ -11,8 +11,8 @@ class Problem:
 
     Attributes:
         file: The file's path as it was given or found.
-        line: From 1; 0 when the whole file is meant.
-        column: From 1; 0 when the whole file is meant.
+        line: From 1; 1 when the whole file is meant.
+        column: From 1; 1 when the whole file is meant.
         message: What is wrong and how to mend it.
         nearest: The nearest right name, where one is near.
     """

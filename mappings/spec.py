@@ -3,16 +3,22 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from mappings.codes import CodeTable, code_table
 from mappings.converters import Converter, UnknownConverterError, converter
 from mappings.document import Document, Where
 from mappings.problems import MappingError, Problem, nearest
+from mappings.shelves import Shelves
 from mappings.values import Alternative, Scope, Test, Value
 
 S = TypeVar("S", bound=Scope)
 Table = Mapping[str, Any]
+MAX_PROBLEMS: Final = 200  # of one file
+MAX_MESSAGE: Final = 500  # characters; a message quotes the file
+MAX_PATH: Final = 500  # characters
+MAX_ALTERNATIVES: Final = 100  # of one value
 
 _KINDS: Final = {
     str: "a text in quotes",
@@ -69,6 +75,8 @@ class Step:
 
 def path_steps(path: str) -> tuple[Step, ...] | None:
     """Return the steps of a path such as ``Name[@Type='C']/FamilyName``; None when it is not one."""
+    if len(path) > MAX_PATH:  # splitting one takes the square of its length
+        return None
     steps = []
     for part in re.split(r"/(?![^\[]*\])", path):
         match = _STEP.fullmatch(part)
@@ -87,13 +95,20 @@ class Reader:
     """One file being read: its values, where they stand, and the problems found so far."""
 
     document: Document
-    find: Callable[[str], Document | None]  # another file of the library by name
-    names: Callable[[], tuple[str, ...]]  # what the library has, for the nearest name
+    files: Shelves  # where key files and code tables are found
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, where: Where, message: str, near: str | None = None) -> None:
-        """Add a problem at a place of this file."""
+        """Add a problem at a place of this file; after many, stop reading.
+
+        Raises:
+            MappingError: There are ``MAX_PROBLEMS`` of them: each takes time to find the nearest name for.
+        """
+        if len(message) > MAX_MESSAGE:  # of what it quotes the beginning is enough
+            message = f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 2 :]}"
         self.problems.append(self.document.problem(where, message, near))
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.finish()
 
     def finish(self) -> None:
         """Raise MappingError when there is any problem."""
@@ -132,7 +147,7 @@ class Reader:
                 self.report(place, "must be the name of a converter in quotes")
                 continue
             try:
-                steps.append((name.partition(":")[0], converter(name)))
+                steps.append((name.partition(":")[0], converter(name, Path(self.document.place(place).file).parent)))
             except UnknownConverterError as error:
                 self.report(place, str(error), error.nearest)
         return tuple(steps)
@@ -141,12 +156,13 @@ class Reader:
         """Return a code table, from its name in the library or written in place."""
         if isinstance(spelt, dict):
             return self._table_of(self, where, spelt, "here")
-        document = self.find(f"codes/{spelt}")
+        beside = (self.document.file, self.document.place(where).file)
+        document = self.files.codes(spelt, beside)
         if document is None:
-            known = [name.removeprefix("codes/") for name in self.names() if name.startswith("codes/")]
-            self.report(where, f"there is no code table {spelt!r}", nearest(spelt, known))
+            near = nearest(spelt[:200], self.files.code_names(beside))
+            self.report(where, f"there is no code table {spelt!r}", near)
             return None
-        other = Reader(document, self.find, self.names)
+        other = Reader(document, self.files)
         values = other.table((), document.values, CODE_FILE, ["codes"])
         unknown = values.get("unknown", "report")
         if unknown not in ("report", "pass"):
@@ -188,6 +204,9 @@ class ValueReader(Generic[S]):
 
     def value(self, where: Where, spec: object) -> Value[S]:
         """Return the value that is spelt as a text (a source field), a table, or a list of either (alternatives)."""
+        if isinstance(spec, list) and len(spec) > MAX_ALTERNATIVES:
+            self.reader.report(where, f"more than {MAX_ALTERNATIVES} alternatives: write fewer")
+            return Value(())
         if isinstance(spec, list):
             parts = [self._part((*where, index), part) for index, part in enumerate(spec)]
             if not parts:
@@ -204,13 +223,15 @@ class ValueReader(Generic[S]):
             if isinstance(expected, bool):
                 tests.append(Test(get, expected))
                 continue
-            texts = [expected] if isinstance(expected, str) else expected
-            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-                self.reader.report(
-                    (*where, name), "must be true (there), false (not there), a text, or a list of texts"
-                )
-                continue
-            tests.append(Test(get, frozenset(text.strip().casefold() for text in texts)))
+            negated = isinstance(expected, dict) and list(expected) == ["not"]
+            texts = _folded(expected["not"] if negated else expected)
+            if texts is None:
+                message = 'must be true (there), false (not there), a text, a list of texts, or { not = ["..."] }'
+                self.reader.report((*where, name), message)
+            elif negated:
+                tests.append(Test(_unless(get, texts), expected=True))
+            else:
+                tests.append(Test(get, texts))
         return tuple(tests)
 
     def _part(self, where: Where, spec: object) -> tuple[tuple[Alternative[S], ...], bool]:
@@ -279,6 +300,24 @@ class ValueReader(Generic[S]):
             return None if any(part is None for part in parts) else between.join(part or "" for part in parts)
 
         return joined, ", ".join(self.label(str(name)) for name in names)
+
+
+def _folded(texts: object) -> frozenset[str] | None:
+    """Return a text or a list of texts as they are compared; None when it is neither."""
+    listed = [texts] if isinstance(texts, str) else texts
+    if not isinstance(listed, list) or not listed or not all(isinstance(text, str) for text in listed):
+        return None
+    return frozenset(text.strip().casefold() for text in listed)
+
+
+def _unless(get: Callable[[S], str | None], texts: frozenset[str]) -> Callable[[S], str | None]:
+    """Return what is there when the source is empty or none of some texts."""
+
+    def unless(scope: S) -> str | None:
+        found = get(scope)
+        return None if found is not None and found.strip().casefold() in texts else ""
+
+    return unless
 
 
 def _constant(text: str) -> Alternative[Any]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import schemas
-from mappings.builder import Leaf, ListOf, Scope, Selection, Target
+from mappings.builder import Leaf, ListOf, Target
 from mappings.converters import ConvertError, iso_date, number
 from mappings.document import Where
 from mappings.problems import nearest
+from mappings.scope import Scope
+from mappings.selection import Selection
 from mappings.spec import Reader, Step, path_steps
 from mappings.values import Test, UnusableError, Value
 

@@ -1,14 +1,17 @@
-"""How one value is got from a source: alternatives, conditions, converters, codes; where it goes is not known here."""
+"""How one value is got from a source: alternatives, conditions, converters, codes; where it goes is not known here.
+
+A value is put together once, when its mapping is loaded, into one function that reads it; reading is what costs.
+"""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from mappings.codes import CodeTable, UnknownCodeError
 from mappings.converters import Converter, ConvertError
 
-_ODD: Final = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -29,6 +32,7 @@ class Scope(Protocol):
 
 S = TypeVar("S", bound=Scope)
 Getter = Callable[[S], str | None]
+Found = tuple[str, bool]  # a text, and whether it comes from the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,57 +65,106 @@ class Alternative(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Value(Generic[S]):
-    """A value by its alternatives: the first that gives one counts."""
+    """A value by its alternatives: the first that gives one counts.
+
+    Attributes:
+        read: Returns the text and whether it comes from the source, of a scope; None when no alternative gives one.
+            Raises UnusableError when the source has a value that the converters or the code table refuse.
+    """
 
     alternatives: tuple[Alternative[S], ...]
     required: bool = False
+    read: Callable[[S], Found | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", _reader(self.alternatives))
 
     @property
     def sources(self) -> str:
         """The source fields, for messages."""
         return ", ".join(dict.fromkeys(a.source for a in self.alternatives if a.source))
 
-    def read(self, scope: S) -> tuple[str, bool] | None:
-        """Return the text and whether it comes from the source; None when no alternative gives one.
+    @property
+    def warns(self) -> bool:
+        """Whether reading it can leave a note."""
+        return any(a.warn is not None for a in self.alternatives)
 
-        Raises:
-            UnusableError: The source has a value that the converters or the code table refuse.
-        """
-        for alternative in self.alternatives:
-            if alternative.tests and not all(test.holds(scope) for test in alternative.tests):
-                continue
-            text = alternative.get(scope)
-            if text is None:
-                continue
-            text = _converted(alternative, text)
-            if not text:
-                continue
-            if alternative.warn is not None:
-                scope.note(alternative.source, alternative.warn)
-            return text, not alternative.constant
+
+def _reader(alternatives: tuple[Alternative[S], ...]) -> Callable[[S], Found | None]:
+    ways = tuple(_way(alternative) for alternative in alternatives)
+    if len(ways) == 1:
+        return ways[0]
+
+    def read(scope: S) -> Found | None:
+        for way in ways:
+            found = way(scope)
+            if found is not None:
+                return found
         return None
 
+    return read
 
-def _converted(alternative: Alternative[S], text: str) -> str:
-    if _ODD.search(text):
-        if _NOT_XML.search(text):
-            raise UnusableError(
-                "characters", "holds a character that XML cannot carry: type it again", alternative.source
-            )
-        text = " ".join(text.split())
-    for name, convert in alternative.steps:
-        try:
-            text = convert(text)
-        except ConvertError as error:
-            raise UnusableError(name, str(error), alternative.source) from error
-        except Exception as error:  # noqa: BLE001 - another package's converter must not stop the other rows
-            # Its message may hold the value, so only its kind is told, and the chain is cut.
-            raise UnusableError(name, f"converter failed with {type(error).__name__}", alternative.source) from None
-    if alternative.codes is not None:
-        try:
-            return alternative.codes.convert(text)
-        except UnknownCodeError as error:
-            raise UnusableError("code", str(error), alternative.source, error.nearest) from error
+
+def _way(alternative: Alternative[S]) -> Callable[[S], Found | None]:
+    get, source, tests, warn = alternative.get, alternative.source, alternative.tests, alternative.warn
+    convert, real = _conversion(alternative), not alternative.constant
+
+    def read(scope: S) -> Found | None:
+        text = get(scope)
+        if text is None:
+            return None
+        text = convert(text)
+        return (text, real) if text else None
+
+    def read_if(scope: S) -> Found | None:
+        for test in tests:
+            if not test.holds(scope):
+                return None
+        found = read(scope)
+        if found is not None and warn is not None:
+            scope.note(source, warn)
+        return found
+
+    return read_if if tests or warn is not None else read
+
+
+def _conversion(alternative: Alternative[Any]) -> Converter:
+    """Return what makes the object's text of the source's; it raises UnusableError."""
+    source, steps, codes = alternative.source, alternative.steps, alternative.codes
+
+    def clean(text: str) -> str:
+        return text if text.isprintable() else _without_control(text, source)
+
+    def convert(text: str) -> str:
+        text = clean(text)
+        for name, step in steps:
+            try:
+                text = step(text)
+            except ConvertError as error:
+                raise UnusableError(name, str(error), source) from error
+            except Exception as error:  # noqa: BLE001 - another package's converter must not stop the other rows
+                # Its message may hold the value, so only its kind is told, and the chain is cut.
+                raise UnusableError(name, f"converter failed with {type(error).__name__}", source) from None
+            if not text:
+                return ""
+        if codes is not None:
+            try:
+                text = codes.convert(text)
+            except UnknownCodeError as error:
+                raise UnusableError("code", str(error), source, error.nearest) from error
+        return text if text.isprintable() else _carried(text, source)
+
+    return convert if steps or codes is not None else clean
+
+
+def _without_control(text: str, source: str) -> str:
+    """Return a text in which tabs and line ends are blanks."""
+    return " ".join(text.split()) if _CONTROL.search(_carried(text, source)) else text
+
+
+def _carried(text: str, source: str) -> str:
+    if _NOT_XML.search(text):
+        raise UnusableError("characters", "holds a character that XML cannot carry: type it again", source)
     return text
 
 

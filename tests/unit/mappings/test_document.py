@@ -28,7 +28,7 @@ from mappings.document import Where, parse
     ],
 )
 def test_a_key_is_found_at_its_line_and_column(text: str, where: Where, position: tuple[int, int]) -> None:
-    assert parse(text, "f").positions[where] == position
+    assert parse(text, "f").positions[where] == ("f", *position)
 
 
 _KEYS = st.sampled_from(["a", "b c", "d.e", "f]g", "h#i", 'j"k', "l=m", "n{o", "p\\q"])

@@ -1,6 +1,7 @@
 """What an inward mapping makes of a record, and what it says of what it cannot use."""
 
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 
 import pytest
 from lxml import etree
@@ -294,9 +295,7 @@ def test_a_field_of_a_pick_is_reported_by_its_place_in_the_source(inward: Make, 
 def test_a_converter_that_fails_costs_only_its_field(
     inward: Make, ref_ids: RefIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(value: str) -> str:
-        raise KeyError(value)
-
+    broken = EntryPoint("ours", "builtins:int", "sifzone.converters")  # its error quotes the value
     monkeypatch.setattr("mappings.converters._added", lambda: {"ours": broken})
 
     translation = inward(LEARNER.replace('"Adno"', '{ from = "Adno", convert = "ours" }')).translate(

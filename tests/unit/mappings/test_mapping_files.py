@@ -1,10 +1,12 @@
 """Every problem of a mapping file is reported with file, line, column and the nearest right name, all at once."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from mappings import MappingError, Problem, load
+from mappings.spec import MAX_PROBLEMS
 
 GOOD = """\
 object = "LearnerPersonal"
@@ -80,6 +82,7 @@ def test_all_problems_are_reported_in_the_order_of_the_file(file: Path) -> None:
             'object = "Learner"\nkey = ["A"]\n[fields]\n', 1, "no object 'Learner'", "LearnerContact", id="object"
         ),
         pytest.param('object = "LearnerPersonel"\n[fields]\n', 1, "no object", "LearnerPersonal", id="nearest object"),
+        pytest.param('object = ""\n[fields]\n', 1, "no object ''", None, id="empty object"),
         pytest.param('objekt = "TermInfo"\n[fields]\n', 1, "no setting 'objekt'", "object", id="setting"),
         pytest.param(GOOD.replace("key = ", "kei = "), 2, "no setting 'kei'", "key", id="key misspelt"),
         pytest.param(GOOD.replace('key = ["UPN"]', ""), 1, "no key for LearnerPersonal", None, id="no key"),
@@ -174,6 +177,38 @@ def test_an_unknown_name_says_the_nearest() -> None:
         load("ctf/lerner")
 
     assert caught.value.problems[0].nearest == "ctf/learner"
+
+
+def test_after_many_problems_no_more_are_looked_for(file: Path) -> None:
+    text = "".join(f"colour{number} = 1\n" for number in range(MAX_PROBLEMS + 100)) + GOOD
+
+    assert len(_problems(file, text)) == MAX_PROBLEMS
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        pytest.param('"' + "a/" * 100_000 + '" = "A"', "is not a path", id="long path"),
+        pytest.param("a." * 100_000 + "b = 1", "full stops in a line", id="long dotted key"),
+        pytest.param('"HomeLA" = [' + '"A", ' * 101 + "]", "more than 100 alternatives", id="alternatives"),
+        pytest.param(
+            '"HomeLA" = ' + '{ ref = "SchoolInfo", key = [' * 150 + '"A"' + "] }" * 150, "too deeply", id="references"
+        ),
+    ],
+)
+def test_what_would_take_long_is_refused_at_once(file: Path, line: str, says: str) -> None:
+    assert any(says in problem.message and len(problem.message) < 600 for problem in _problems(file, GOOD + line))
+
+
+def test_keys_that_refer_to_each_other_again_and_again_are_refused(file: Path) -> None:
+    chain = ["SchoolInfo", "TermInfo", "SchoolGroup", "SchoolGroupType", "ContactPersonal", "LearnerContact"]
+    chain += ["LearnerExclusion", "LearnerAttendance", "LearnerSpecialNeeds", "WorkforcePersonal", "LearnerPersonal"]
+    keys = [f'{name} = [{{ ref = "{before}" }}, {{ ref = "{before}" }}]' for before, name in pairwise(chain)]
+    (file.parent / "keys.toml").write_text("\n".join(["[keys]", 'SchoolInfo = ["A"]', *keys]), "utf-8")
+
+    (problem,) = _problems(file, GOOD.replace('key = ["UPN"]', 'keys = "keys"'))
+
+    assert (Path(problem.file).name, "too often" in problem.message) == ("keys.toml", True)
 
 
 @pytest.mark.parametrize(
