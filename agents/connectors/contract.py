@@ -71,7 +71,7 @@ class Marker:
 
     Attributes:
         value: The feed's own affair: a version, a time, an ETag; at most 4,000 characters, nothing personal.
-        complete: All that the system has was yielded before it, so that what was not is gone.
+        complete: All that the system has was yielded before it in the same reading, so that what was not is gone.
     """
 
     value: str
@@ -105,7 +105,11 @@ class FileSource(Protocol):
 
 @runtime_checkable
 class Feed(Protocol):
-    """Reads a system that is no folder of files; made with its options."""
+    """Reads a system that is no folder of files; made with its options.
+
+    Where one agent may read several it has a property ``name``: which one, in a few words, without any credentials.
+    The source is called so in the agent's database: the name changes with what is read, and with nothing else.
+    """
 
     Options: ClassVar[type[BaseModel]]
 
@@ -148,7 +152,7 @@ class Checked(Protocol):
         """Return one line on what was found there, nothing personal.
 
         Raises:
-            SourceError: It cannot be reached, refuses the login, or lacks what is asked for: says which, and what to do.
+            SourceError: It cannot be reached, refuses the login, or lacks what is asked for; says what to do.
             TargetError: The same of a target.
         """
 

@@ -1,37 +1,42 @@
-"""Reads CSV reports: one heading row, then one record for each row; what the columns mean is the mapping's."""
+"""Reads CSV and TSV reports in any encoding: one record for each row; what the columns mean is the mapping's."""
 
 import csv
-import io
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, StringConstraints
 
-from agents.connectors.contract import Item, SourceError, SourceFields, SourceProblem
-from mappings import Record
+from agents.connectors.contract import Item, SourceError, SourceProblem
+from agents.connectors.tables import MAX_CELL, Row, TableOptions, check_size, table_items
+from agents.connectors.texts import (
+    MAX_LINE,
+    Encoding,
+    EncodingName,
+    Opener,
+    find_encoding,
+    open_text,
+    read_lines,
+)
 
-_SAMPLE: Final = 64 * 1024
 _DELIMITERS: Final = ",;\t|"
-_MAX_COLUMNS: Final = 500
-_MAX_CELL: Final = 32 * 1024
-_MAX_LINE: Final = 1024 * 1024
+_SNIFFED: Final = 25
+"""Lines by which the delimiter is told."""
+_SEP: Final = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
+Delimiter = Annotated[str, StringConstraints(pattern=r"^(auto|[^A-Za-z0-9\s\"'.\x00]|\t)$", strip_whitespace=False)]
 
 
-class CsvOptions(BaseModel):
+class CsvOptions(TableOptions):
     """Options of ``connector = "csv"``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    encoding: Literal["auto", "utf-8", "cp1252"] = Field(
-        default="auto", description="auto: UTF-8, else Windows (cp1252)."
+    encoding: EncodingName = Field(
+        default="auto", description="auto, or any that Python knows: utf-8, utf-16, cp1252, iso-8859-15, mac-roman ..."
     )
-    delimiter: Literal["auto", ",", ";", "\t", "|"] = Field(
-        default="auto", description="auto: as the heading row has it."
-    )
-    max_bytes: Annotated[int, Field(ge=1)] = Field(default=1 << 30, description="Largest file that is read, in bytes.")
+    delimiter: Delimiter = Field(default="auto", description="One character; auto: as the file has it.")
+    quoted: bool = Field(default=True, description="Cells may be in quotation marks; false where these mean nothing.")
 
 
 class CsvSource:
@@ -45,8 +50,8 @@ class CsvSource:
     def read(self, path: Path) -> Iterator[Item]:
         """Yield a record for each row that is not blank, ``row 2`` being the first after the headings.
 
-        Positions count rows as a spreadsheet shows them. A row with too many or too few cells is reported and not
-        read, since its values may stand in wrong columns; cells that a row lacks at its end are only missing values.
+        Positions count rows as a spreadsheet shows them. What becomes of ragged rows and of cells that a spreadsheet
+        has spoilt is said in :func:`agents.connectors.tables.table_items`.
 
         Raises:
             SourceError: Too large, not text, or the headings cannot be used.
@@ -54,112 +59,105 @@ class CsvSource:
         Source:
             RFC 4180; what is tolerated beyond it is our own rule.
         """
-        if path.stat().st_size > self._options.max_bytes:
-            raise SourceError(f"larger than {self._options.max_bytes:,} bytes: set max_bytes if this is right")
-        encoding = self._encoding(path)
-        with path.open(encoding=encoding, newline="") as text:
-            sample = text.read(_SAMPLE)
-            text.seek(0)
-            rows = _rows(text, self._delimiter(sample))
-            first = next(rows, None)
-            if first is None:
-                raise SourceError("empty: a report has at least its heading row")
-            if isinstance(first, SourceProblem):
-                raise SourceError(first.message, 1)
-            headings, problems = _headings(first[1])
-            yield SourceFields(frozenset(headings) - {""})
-            yield from problems
-            yield from _records(rows, headings)
+        check_size(path.stat().st_size, self._options.max_bytes)
 
-    def _encoding(self, path: Path) -> str:
-        if self._options.encoding != "auto":
-            return "utf-8-sig" if self._options.encoding == "utf-8" else self._options.encoding
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as text:
-                while chunk := text.read(_MAX_LINE):
-                    if "\x00" in chunk:
-                        raise SourceError("not a text file, or UTF-16: save it as CSV UTF-8")
-        except UnicodeDecodeError:
-            return "cp1252"
-        return "utf-8-sig"
+        def opener() -> BinaryIO:
+            return path.open("rb")
 
-    def _delimiter(self, sample: str) -> str:
-        if self._options.delimiter != "auto":
-            return self._options.delimiter
-        heading = next((line for line in sample.splitlines() if line.strip()), "")
+        encoding = find_encoding(opener, self._options.encoding)
+        yield from encoding_problems(encoding)
+        yield from table_items(csv_rows(opener, encoding, self._options), self._options)
+
+
+def encoding_problems(encoding: Encoding, place: str = "row 1") -> Iterator[SourceProblem]:
+    """Yield what is to be said of a file's encoding."""
+    if encoding.is_guess:
+        message = f"nothing says how the letters are written: taken for {encoding.name}; set encoding if it is another"
+        yield SourceProblem(place, "encoding", message)
+
+
+def csv_rows(opener: Opener, encoding: Encoding, options: CsvOptions, file: str = "") -> Iterator[Row | SourceProblem]:
+    """Yield number and cells of each row that is not blank; the blank ones are counted.
+
+    Args:
+        opener: Opens the file.
+        encoding: What it is in.
+        options: Delimiter and quotation marks.
+        file: Its name, for errors, where it is one of several.
+
+    Raises:
+        SourceError: Not text, or no CSV.
+    """
+    delimiter, has_sep = _delimiter(opener, encoding, options)
+    which = f"{file}: " if file else ""
+    csv.field_size_limit(MAX_LINE)
+    with open_text(opener, encoding) as text:
+        lines = read_lines(text, file)
+        if has_sep:
+            next(lines)
+        reader = _reader(lines, delimiter, options)
+        number = 0
+        while True:
+            number += 1
+            begins = reader.line_num + 1 + has_sep
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                message = f"{which}a row that is no CSV: look for a quotation mark that is not closed"
+                raise SourceError(message, begins) from error
+            if cells is None:
+                return
+            fault = _fault(cells, encoding)
+            if fault is not None:
+                yield SourceProblem(f"{file} row {number}".lstrip(), *fault, "refuse")
+            elif any(map(str.strip, cells)):
+                yield number, cells
+
+
+def _fault(cells: list[str], encoding: Encoding) -> tuple[str, str] | None:
+    """Return rule and message for a row that is none."""
+    if cells and len(max(cells, key=len)) > MAX_CELL:
+        message = f"a cell of more than {MAX_CELL:,} characters: look for a quotation mark that is not closed"
+        return "cell-size", message
+    if encoding.is_damaged and any("\ufffd" in cell for cell in cells):
+        return "encoding", "bytes that are not UTF-8, in a file that is: write this row again"
+    return None
+
+
+def _delimiter(opener: Opener, encoding: Encoding, options: CsvOptions) -> tuple[str, bool]:
+    """Return the delimiter, and whether the first line is there only to say it."""
+    with open_text(opener, encoding) as text:
+        lines = read_lines(text)
+        sample = list(islice(lines, _SNIFFED))
+    said = _SEP.fullmatch(sample[0]) if sample else None
+    if options.delimiter != "auto":
+        return options.delimiter, said is not None
+    if said is not None and not said[1].isalnum() and said[1] not in "\"'\r\n":
+        return said[1], True
+    return _sniff([line for line in sample if len(line) <= MAX_CELL], options), False
+
+
+def _sniff(sample: list[str], options: CsvOptions) -> str:
+    """Return the delimiter that gives most rows the width of the first that has two cells; of several, the earliest.
+
+    That is, commas in a title above the headings, or in the texts of some rows, do not count.
+    """
+    likely: list[tuple[int, int, int]] = []
+    widest = (1, 0)
+    for order, delimiter in enumerate(_DELIMITERS):
         with suppress(csv.Error):
-            counts = {d: len(next(csv.reader([heading], delimiter=d), [])) for d in _DELIMITERS}
-            return max(_DELIMITERS, key=lambda d: counts[d])
-        return ","
+            widths = [len(cells) for cells in _reader(sample, delimiter, options) if cells]
+            first = next((index for index, width in enumerate(widths) if width > 1), None)
+            if first is None:
+                continue
+            widest = max(widest, (widths[first], -order))
+            if 2 * sum(width == widths[first] for width in widths) > len(widths) - first:
+                likely.append((first, -widths[first], order))
+    return _DELIMITERS[min(likely)[-1] if likely else -widest[1]]
 
 
-def _rows(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[str]] | SourceProblem]:
-    """Yield row number and cells; blank rows are left out but counted."""
-    reader = csv.reader(_lines(text), delimiter=delimiter, strict=False)
-    csv.field_size_limit(_MAX_LINE)
-    number = 0
-    while True:
-        number += 1
-        try:
-            cells = next(reader, None)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise SourceError("a row that is no CSV (a quotation mark that is not closed?)", reader.line_num) from error
-        if cells is None:
-            return
-        if any(len(cell) > _MAX_CELL for cell in cells):
-            message = f"a cell of more than {_MAX_CELL:,} characters: look for a quotation mark that is not closed"
-            yield SourceProblem(f"row {number}", "cell-size", message, "refuse")
-        elif any(cell.strip() for cell in cells):
-            yield number, cells
+def _reader(lines: Iterable[str], delimiter: str, options: CsvOptions) -> Any:  # the stubs have no public name for it
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if options.quoted else csv.QUOTE_NONE)
 
 
-def _lines(text: io.TextIOBase) -> Iterator[str]:
-    count = 0
-    while line := text.readline(_MAX_LINE):
-        count += 1
-        if len(line) >= _MAX_LINE and not line.endswith(("\n", "\r")):
-            raise SourceError(f"a line of more than {_MAX_LINE:,} characters: this is no CSV report", count)
-        if "\x00" in line:
-            raise SourceError("a NUL character: this is not a text file", count)
-        yield line
-
-
-def _headings(cells: list[str]) -> tuple[list[str], list[SourceProblem]]:
-    """Return a name for each column, empty for one that cannot be told from another, and what is wrong with them."""
-    headings = [" ".join(cell.split()) for cell in cells]
-    while headings and not headings[-1]:
-        headings.pop()
-    if len(headings) > _MAX_COLUMNS:
-        raise SourceError(f"more than {_MAX_COLUMNS} columns: this is no report that can be mapped", 1)
-    problems = [
-        SourceProblem("row 1", "no-heading", f"column {number} has no heading and is not read: give it one")
-        for number, name in enumerate(headings, start=1)
-        if not name
-    ]
-    double = {name for name, count in Counter(headings).items() if name and count > 1}
-    problems += [
-        SourceProblem("row 1", "double-heading", f"several columns are headed {name[:60]!r}, none is read: rename them")
-        for name in sorted(double)
-    ]
-    return ["" if name in double else name for name in headings], problems
-
-
-def _records(rows: Iterator[tuple[int, list[str]] | SourceProblem], headings: list[str]) -> Iterator[Item]:
-    width = len(headings)
-    for row in rows:
-        if isinstance(row, SourceProblem):
-            yield row
-            continue
-        number, cells = row
-        if any(cell.strip() for cell in cells[width:]):
-            message = f"has {len(cells)} cells under {width} headings: look for a comma or quotation mark too many"
-            yield SourceProblem(f"row {number}", "ragged-row", message, "refuse")
-            continue
-        fields = {name: value for name, cell in zip(headings, cells, strict=False) if name and (value := cell.strip())}
-        if len(cells) < width:
-            message = f"has {len(cells)} cells under {width} headings: the last columns are taken as empty"
-            yield SourceProblem(f"row {number}", "short-row", message)
-        yield Record(f"row {number}", fields)
-
-
-__all__ = ["CsvOptions", "CsvSource"]
+__all__ = ["CsvOptions", "CsvSource", "csv_rows", "encoding_problems"]

@@ -10,10 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
+from agents.mail import send
 from agents.settings import read_settings
 from agents.virtual_school import reports
 from agents.virtual_school.database import Database, Told, open_database
-from agents.virtual_school.mail import send
 from agents.virtual_school.notices import WORDS, Notifier, find_notices, link, unsent
 from agents.virtual_school.options import NoticeOptions, VirtualSchoolOptions, options_of
 from agents.virtual_school.reports import Report

@@ -8,8 +8,8 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from agents.connectors.contract import TargetError, Written
+from agents.mail import send
 from agents.virtual_school.database import Database, open_database
-from agents.virtual_school.mail import send
 from agents.virtual_school.notices import Notifier
 from agents.virtual_school.options import CONNECTOR, VirtualSchoolOptions
 from agents.virtual_school.watch import Watch
