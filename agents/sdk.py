@@ -4,15 +4,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import structlog
 from lxml import etree
 from pydantic import ValidationError
 
-from agents.answers import Provider
-from agents.carry import Answer, AnswerHandler, Event, Handler
+from agents.carry import Answer, Event
 from agents.files import FileLedger
+from agents.handlers import AnswerHandler, EventLoop, Handler, Provider, plain, plain_provider
 from agents.inbox import Failed, Inbox, KeptObjects
 from agents.learners import Learners
 from agents.parts import make_parts
@@ -35,6 +35,11 @@ _SOURCE: Final = "sdk"
 _OF_THE_ZONE: Final = ("SIF_ZoneStatus", "SIF_AgentACL")
 """Objects that the zone itself provides."""
 
+# The decorated function keeps its own type, so that mypy refuses one that takes or returns something else.
+_Handler = TypeVar("_Handler", bound=Handler)
+_AnswerHandler = TypeVar("_AnswerHandler", bound=AnswerHandler)
+_Provider = TypeVar("_Provider", bound=Provider)
+
 
 def _silent(_path: Path, _records: int) -> None:
     return
@@ -48,7 +53,7 @@ class Agent:
         platform = Agent.from_file("merlin.toml")
 
         @platform.on("LearnerPersonal")
-        def save(event: Event) -> None: ...
+        async def save(event: Event) -> None: ...
 
         @platform.provide("SchoolGroup")
         def groups(query: Query) -> Iterator[etree._Element]: ...
@@ -59,6 +64,10 @@ class Agent:
         def found(answer: Answer) -> None: ...
 
         platform.run()
+
+    Each function may be plain or ``async``. Plain ones are called in the agent's own threads, one at a time for events
+    and answers and one at a time for requests; the ``async`` ones run on one event loop that lives as long as
+    :meth:`run`, and the agent goes on when they are done.
     """
 
     def __init__(self, settings: AgentSettings, connect: Connect | None = None) -> None:
@@ -92,7 +101,7 @@ class Agent:
         """
         return cls(read_settings(Path(file)), connect)
 
-    def on(self, object_type: str) -> Callable[[Handler], Handler]:
+    def on(self, object_type: str) -> Callable[[_Handler], _Handler]:
         """Call the decorated function with each event about *object_type*.
 
         It is called once for each message, except that the work of one message may be repeated after a crash in the
@@ -103,16 +112,17 @@ class Agent:
         """
         self._check(object_type)
 
-        def add(handler: Handler) -> Handler:
+        def add(handler: _Handler) -> _Handler:
             self._handlers.setdefault(object_type, []).append(handler)
             return handler
 
         return add
 
-    def provide(self, object_type: str) -> Callable[[Provider], Provider]:
+    def provide(self, object_type: str) -> Callable[[_Provider], _Provider]:
         """Answer each request for *object_type* with the objects that the decorated function yields.
 
-        It is called with the query, in a thread of its own, for one request after the other. It may yield more than
+        It is called with the query, in a thread of its own, for one request after the other; a generator, plain or
+        ``async``, or a function, plain or ``async``, that returns what can be gone through. It may yield more than
         the query asks for; what does not match is left out, and the rest cut to the elements asked for. It should
         yield, not collect: then an answer of any size takes the memory of one packet. When it raises, the answer ends
         with an error; when the agent is stopped or killed in the midst of it, it is called again at the next start.
@@ -125,7 +135,7 @@ class Agent:
         """
         self._check(object_type)
 
-        def add(provider: Provider) -> Provider:
+        def add(provider: _Provider) -> _Provider:
             if object_type in self._providers:
                 raise ConfigurationError(f"two functions provide {object_type}: let one of them yield all")
             self._providers[object_type] = provider
@@ -169,7 +179,7 @@ class Agent:
         with self._store.transaction() as db:
             return self._spool.ask(db, query, AgentId(to) if to else None, Context(context), max_buffer)
 
-    def answer(self, object_type: str) -> Callable[[AnswerHandler], AnswerHandler]:
+    def answer(self, object_type: str) -> Callable[[_AnswerHandler], _AnswerHandler]:
         """Call the decorated function with each packet that answers a request of this agent's for *object_type*.
 
         Also with the error that ends it. As with :meth:`on`, once for each packet, and what raises is kept as failed.
@@ -181,7 +191,7 @@ class Agent:
         if object_type not in _OF_THE_ZONE:
             self._check(object_type)
 
-        def add(handler: AnswerHandler) -> AnswerHandler:
+        def add(handler: _AnswerHandler) -> _AnswerHandler:
             self._answer_handlers.setdefault(object_type, []).append(handler)
             return handler
 
@@ -235,16 +245,13 @@ class Agent:
             ConfigurationError: The zone refuses the login.
         """
         self._store.hold()
-        functions = Functions(
-            {name: tuple(found) for name, found in self._handlers.items()},
-            dict(self._providers),
-            {name: tuple(found) for name, found in self._answer_handlers.items()},
-        )
-        runtime = self._runtime = Runtime(self.settings, self._parts, self._store, functions, progress)
-        if self._stopping.is_set():
-            runtime.stop()
         try:
-            with structlog.contextvars.bound_contextvars(agent=self.settings.id):
+            with structlog.contextvars.bound_contextvars(agent=self.settings.id), EventLoop() as loop:
+                runtime = self._runtime = Runtime(
+                    self.settings, self._parts, self._store, self._functions(loop), progress
+                )
+                if self._stopping.is_set():
+                    runtime.stop()
                 if once:
                     runtime.run_once(self._connect, limits)
                 else:
@@ -267,6 +274,10 @@ class Agent:
         """Return what the zone refused, oldest first."""
         return self._spool.refusals()
 
+    def waiting(self) -> int:
+        """Return how many messages wait for the zone to have them, and how many requests for their answer."""
+        return self._spool.count_asked() + self._spool.count()
+
     def all_read(self) -> bool:
         """Tell whether every file was read when it was last looked at, and no deletes were held back."""
         return all(file.outcome == "read" for file in FileLedger(self._store).all())
@@ -286,6 +297,14 @@ class Agent:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _functions(self, loop: EventLoop) -> Functions:
+        """Return what the agent was given in Python, as the runtime calls it."""
+        return Functions(
+            {name: tuple(plain(handler, loop) for handler in found) for name, found in self._handlers.items()},
+            {name: plain_provider(provider, loop) for name, provider in self._providers.items()},
+            {name: tuple(plain(handler, loop) for handler in found) for name, found in self._answer_handlers.items()},
+        )
 
     def _check(self, object_type: str) -> None:
         if object_type not in self._schema.objects:

@@ -1,0 +1,1 @@
+"""Documents about a zone and its agents: AsyncAPI for tools."""
