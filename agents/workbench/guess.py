@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import schemas
 from agents.workbench.forms import ANY, LOOKED_AT, MOST, Fit, fit_of, form_of
-from agents.workbench.names import Meaning, Words, likeness, normalised, others, vocabulary
+from agents.workbench.names import Meaning, Words, likeness, normalised, others, singular, vocabulary
 from agents.workbench.samples import Field, Sample, fields_of
 
 LEAST: Final = 50
@@ -38,10 +38,12 @@ _MANY_CODES: Final = 8
 _ELSEWHERE: Final = 0.9
 """What is left for a column that is outside of where one is looked for: the group's, or the whole record's."""
 _ALIKE: Final = 60
-_WITHIN: Final = 0.97
+_WITHIN: Final = 0.985
 """What is left when only the last part of a path is like a name."""
 _SAID: Final = 1.02
 """What becomes of the likeness where the heading says whose it is."""
+_OF_ANOTHER: Final = 0.97
+"""What is left for a column that a row has from another table."""
 _PICKED: Final = 0.85
 """What is left for a column of a group of which one member has to be picked."""
 _FORMS_ALONE: Final[Mapping[str, int]] = {"upn": 80, "uln": 78, "postcode": 70, "email": 66, "phone": 58}
@@ -56,9 +58,17 @@ _TOO_GENERAL: Final = frozenset(
 """Words that say nothing of an element without the name of the one around it."""
 _OF_PEOPLE: Final = frozenset({"name", "title"})
 """Those of them that say enough once it is known whose they are."""
+_ODD: Final = ("/", "#", "../")
+"""How names of fields begin that mean something else in mappings."""
+_REFERENCE: Final = re.compile(r"(?:Sourced)?(?:Ref)?I[dD]s?$")
+"""How the name of a field ends that names something else by its id."""
 _PREDICATE: Final = re.compile(r"\[[^\]]*\]")
 _ATTRIBUTE: Final = re.compile(r"\[@(\w+)=[^\]]*\]")
 _STEP: Final = re.compile(r"/(?![^\[]*\])")
+
+
+_Headings = tuple[tuple[Words, float], ...]
+_Fits = dict[tuple[str, str, str | None], Fit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,13 @@ class Column:
         source: As the mapping spells it: ``Surname``, ``/UPN`` from within a group, ``pick:Surname``.
         field: What is in it.
         group: The group of which one member has to be picked, or empty.
+        table: The table that it is of, where a sample has several.
     """
 
     source: str
     field: Field
     group: str = ""
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,26 +182,38 @@ def guess(sample: Sample, object_type: str) -> Guesses:
     Raises:
         UnknownObject: No schema describes such an object.
     """
+    return _best(tuple(_parts(sample)), object_type)
+
+
+def _best(parts: Sequence["_Part"], object_type: str) -> Guesses:
     wants = wants_of(object_type)
     found = []
-    for part, when in _parts(sample):
-        groups = dict.fromkeys(["", *(each.group for each in part.fields)])
-        of_part = [_within(part, object_type, group, wants) for group in groups]
-        found += [replace(each, when=when | _roles(part, each)) for each in of_part]
+    for part in parts:
+        for group in dict.fromkeys(["", *(each.group for each in part.sample.fields)]):
+            guesses = _within(part, object_type, group, wants)
+            found.append(replace(guesses, when=part.when | _roles(part.sample, guesses)))
     return max(found, key=_worth)
 
 
-def _parts(sample: Sample) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Yield the tables of a sample that has several, each with what its records are known by; else the sample."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A sample, or one of its tables with what its records are known by; and what has been found out of its columns."""
+
+    sample: Sample
+    when: dict[str, Any]
+    fits: _Fits = field(default_factory=dict)
+
+
+def _parts(sample: Sample) -> Iterator[_Part]:
+    """Yield the tables of a sample that has several; else the sample."""
     tables = dict.fromkeys(record.fields.get(_TABLE, "") for record in sample.records)
-    if len(tables) < 2 or "" in tables:
-        yield sample, {}
+    if not sample.has_tables or "" in tables:
+        yield _Part(sample, {})
         return
     for table in tables:
         records = tuple(record for record in sample.records if record.fields[_TABLE] == table)
         fields = tuple(each for each in fields_of(records) if each.path not in (_TABLE, _REMOVED))
-        when: dict[str, Any] = {_TABLE: table}
-        yield replace(sample, records=records, fields=fields), when | {_REMOVED: False}
+        yield _Part(replace(sample, records=records, fields=fields), {_TABLE: table, _REMOVED: False})
 
 
 def _roles(sample: Sample, found: "Guesses") -> dict[str, Any]:
@@ -208,8 +232,9 @@ def _roles(sample: Sample, found: "Guesses") -> dict[str, Any]:
 def proposed(sample: Sample) -> tuple[str, ...]:
     """Return the objects that a sample has what it takes for, in the vocabulary's order."""
     found = []
+    parts = tuple(_parts(sample))
     for object_type, subject in vocabulary().subjects.items():
-        matches = guess(sample, object_type).found
+        matches = _best(parts, object_type).found
         if all(need in matches and matches[need].confidence >= _PROPOSED for need in subject.needs):
             found.append(object_type)
     return tuple(found)
@@ -240,7 +265,8 @@ def wants_of(object_type: str) -> tuple[Want, ...]:
             wants[node.path] = Want(node.path, node.label or node.name, (path,), names, None, (node,), mandatory)
     without_path = (*_of_keys(object_type), *_needs(object_type))
     meant = [want.meaning for want in wants.values()] + [vocabulary().meanings[name] for name in without_path]
-    for name in (*without_path, *(meaning.of for meaning in meant if meaning is not None and meaning.of)):
+    needed = [name for each in meant if each is not None for name in (each.of, each.unless) if name]
+    for name in (*without_path, *needed):
         meaning = vocabulary().meanings[name]
         wants.setdefault(name, Want(name, meaning.words, (), meaning.names, meaning, _own_nodes(meaning)))
     return tuple(sorted(wants.values(), key=lambda want: not want.mandatory))
@@ -396,21 +422,9 @@ def _needs(object_type: str) -> tuple[str, ...]:
     return subject.needs if subject is not None else ()
 
 
-def _within(sample: Sample, object_type: str, group: str, wants: Sequence[Want]) -> Guesses:
-    columns = tuple(_columns(sample, group))
-    around = _around(object_type)
-    subject = vocabulary().subjects.get(object_type)
-    own = subject.own if subject is not None else frozenset[str]()
-    of_learner = schemas.load().find(object_type, "@LearnerPersonalRefId") is not None
-    pairs = [
-        (want, match)
-        for want in wants
-        for column in columns
-        # What the record says of a pupil is not said of somebody else in one of its groups.
-        if (not column.source.startswith("/") or of_learner or want.id in around or column.field.group == group)
-        and _may_be_picked(object_type, want, column)
-        and (match := _match(want, column, _Where(_elsewhere(want, column, around, group), _own(want, own, around))))
-    ]
+def _within(part: _Part, object_type: str, group: str, wants: Sequence[Want]) -> Guesses:
+    columns = tuple(replace(column, table=part.when.get(_TABLE, "")) for column in _columns(part.sample, group))
+    pairs = list(_pairs(object_type, group, wants, columns, part.fits))
     # One column for one target, the surest first; what is mandatory, then what stands in the object, goes before.
     pairs.sort(key=lambda pair: (-round(pair[1].strength, 1), not pair[0].mandatory, not pair[0].paths))
     taken: set[str] = set()
@@ -430,6 +444,27 @@ def _within(sample: Sample, object_type: str, group: str, wants: Sequence[Want])
     return Guesses(object_type, group, tuple(guesses), unused)
 
 
+def _pairs(
+    object_type: str, group: str, wants: Sequence[Want], columns: Sequence[Column], fits: _Fits
+) -> Iterator[tuple[Want, Match]]:
+    """Yield each column with what it may be."""
+    around = _around(object_type)
+    subject = vocabulary().subjects.get(object_type)
+    own = subject.own if subject is not None else frozenset[str]()
+    of_learner = schemas.load().find(object_type, "@LearnerPersonalRefId") is not None
+    for want in wants:
+        mine = frozenset[str]() if want.id in around else own
+        for column in columns:
+            # What the record says of a pupil is not said of somebody else in one of its groups.
+            if not column.field.group and group and not (of_learner or want.id in around):
+                continue
+            if not _may_be_picked(object_type, want, column):
+                continue
+            match = _match(want, column, _Where(_elsewhere(want, column, around, group), mine, fits))
+            if match is not None:
+                yield want, match
+
+
 @cache
 def _cut_up() -> frozenset[str]:
     """Return the meanings that others are cut out of: their columns may serve something else, too."""
@@ -443,14 +478,12 @@ class _Where:
     Attributes:
         left: What is left of the likeness for a column outside of where it belongs.
         own: Words that the heading may have because the object is what it is: a contact's, a member of staff's.
+        fits: What has been found out of columns already.
     """
 
     left: float
     own: frozenset[str]
-
-
-def _own(want: Want, own: frozenset[str], around: frozenset[str]) -> frozenset[str]:
-    return frozenset() if want.id in around else own
+    fits: _Fits
 
 
 def _around(object_type: str) -> frozenset[str]:
@@ -480,7 +513,7 @@ def _may_be_picked(object_type: str, want: Want, column: Column) -> bool:
     if not column.group:
         return True
     about = {word for path in want.paths for word in _parts_of(f"{object_type}/{plain(path)}")}
-    return any(_same_thing(word, other) for word in _parts_of(column.group) for other in about)
+    return any(singular(word) == singular(other) for word in _parts_of(column.group) for other in about)
 
 
 @cache
@@ -489,20 +522,17 @@ def _parts_of(path: str) -> frozenset[str]:
     return frozenset(word for word in words if word not in ("pupil", "type", "list", "history", "data"))
 
 
-def _same_thing(one: str, other: str) -> bool:
-    return one.removesuffix("s") == other.removesuffix("s")
-
-
 def _worth(found: Guesses) -> tuple[int, int, bool]:
-    """Return how much a group gives: first what the object is known by, then all the rest, then the record itself."""
-    own = {
-        guess.want.id: guess.match.confidence
-        for guess in found.guesses
-        if guess.match is not None and guess.match.column.field.group == found.each and guess.want.paths
-    }
-    needs = (found.found.get(need) for need in _needs(found.object_type))
-    known = sum(match is not None and match.column.field.group == found.each for match in needs)
-    return known, sum(own.values()), not found.each
+    """Return how much a group or table gives: what the object is known by, then the rest, then the record itself."""
+    own = {each.want.id: each for each in found.guesses if each.match is not None and _is_own(each.match, found.each)}
+    known = sum(need in own for need in _needs(found.object_type))
+    rest = sum(each.match.confidence for each in own.values() if each.match is not None and each.want.paths)
+    return known, rest, not found.each
+
+
+def _is_own(match: Match, group: str) -> bool:
+    """Tell whether a column is the group's own, and not one that a row has from another table."""
+    return match.column.field.group == group and not (match.column.table and "/" in match.column.field.name)
 
 
 def _columns(sample: Sample, group: str) -> Iterator[Column]:
@@ -510,7 +540,8 @@ def _columns(sample: Sample, group: str) -> Iterator[Column]:
     for each in sample.fields:
         inner = each.group.removeprefix(f"{group}/") if group else each.group
         if each.group == group:
-            yield Column(each.name, each)
+            # A heading that would be read as something else is named from the record.
+            yield Column(f"/{each.name}" if not group and each.name.startswith(_ODD) else each.name, each)
         elif not each.group:
             yield Column(f"/{each.name}", each)
         elif not group or inner != each.group:
@@ -523,11 +554,11 @@ def _alias(group: str) -> str:
 
 def _match(want: Want, column: Column, where: _Where) -> Match | None:
     like, name = _likeness(want, column, where.own)
-    like *= where.left
+    like *= where.left * (_OF_ANOTHER if column.table and "/" in column.field.name else 1.0)
     alone = _FORMS_ALONE.get(want.form, 0) if not _is_of_others(column.field.name, where.own) else 0
     if like < _LEAST_LIKE and not alone:
         return None
-    fit = _fit(want, column.field)
+    fit = _fit(want, column.field, where.fits)
     confidence, reason = _judge(like, name, fit, alone, telling=_is_telling(want))
     if column.group:
         confidence *= _PICKED
@@ -562,17 +593,16 @@ def _is_telling(want: Want) -> bool:
 
 def _likeness(want: Want, column: Column, own: frozenset[str]) -> tuple[float, str]:
     """Return how like a column's heading is to what is wanted, and in words how."""
-    best, exact = _best_name(want.names, column.field.name, column.field.group, own)
+    best, exact = _best_name(want.names, _headings(column.field.name, column.field.group, column.table), own)
     if want.meaning is None:
         best *= 0.95
     return best, "the heading is a usual one" if exact else "the heading is like a usual one"
 
 
 @lru_cache(maxsize=65536)
-def _best_name(names: tuple[Words, ...], field_name: str, group: str, own: frozenset[str]) -> tuple[float, bool]:
+def _best_name(names: tuple[Words, ...], headings: _Headings, own: frozenset[str]) -> tuple[float, bool]:
     """Return how like a field is to the name that it is most like, and whether it is the same but for order."""
     best, exact = 0.0, False
-    headings = _headings(field_name, group)
     without = (tuple(word for word in words if word not in own) for words, _ in headings if own & set(words))
     telling = ((words, _SAID) for words in without if not set(words) <= _TOO_GENERAL - _OF_PEOPLE)
     for heading, left in (*headings, *telling):
@@ -584,33 +614,27 @@ def _best_name(names: tuple[Words, ...], field_name: str, group: str, own: froze
 
 
 @lru_cache(maxsize=8192)
-def _headings(name: str, group: str) -> tuple[tuple[Words, float], ...]:
-    """Return what a field is called, normalised: a heading; of a path its last part, and with those around it.
+def _headings(name: str, group: str, table: str) -> _Headings:
+    """Return what a field is called, normalised: a heading, alone and with its table; of a path also its last parts.
 
     A last part such as ``name`` says nothing without what it is the name of, unless the group says that.
     """
     if " " in name or ("/" not in name and not group):
-        return ((normalised(name), 1.0),)
-    parts = f"{group}/{name}".strip("/").split("/")
+        alone = normalised(name)
+        return ((alone, 1.0), ((*normalised(table), *alone), 1.0)) if table else ((alone, 1.0),)
+    *around, last = f"{group}/{name}".strip("/").split("/")
+    parts = [*(_REFERENCE.sub("", part) for part in around), last]
     lengths = range(1, min(len(parts), 3) + 1)
     found = [(normalised(" ".join(parts[-n:])), _WITHIN if n == 1 else 1.0) for n in lengths]
     return tuple(found[1:] if "/" in name and set(found[0][0]) <= _TOO_GENERAL else found)
 
 
-_fits: dict[tuple[int, str, str | None], tuple[Mapping[str, int], Fit]] = {}
-
-
-def _fit(want: Want, column: Field) -> Fit:
+def _fit(want: Want, column: Field, known: _Fits) -> Fit:
     """Return how a column's values fit; each column is looked at once for each form and code list."""
-    if not column.counts:
-        return Fit()
-    key = (id(column.counts), want.form, want.codes)
-    kept = _fits.get(key)
-    if kept is None or kept[0] is not column.counts:
-        if len(_fits) > 50_000:
-            _fits.clear()
-        kept = _fits[key] = column.counts, fit_of(column.counts, want.form, want.codes)
-    return kept[1]
+    key = (column.path, want.form, want.codes)
+    if key not in known:
+        known[key] = fit_of(column.counts, want.form, want.codes)
+    return known[key]
 
 
 def _in_words(reason: str, fit: Fit, want: Want, column: Column) -> str:
@@ -649,7 +673,7 @@ def with_choice(guesses: Guesses, want_id: str, match: Match | None) -> Guesses:
 
 def matched(want: Want, column: Column) -> Match:
     """Return a column as somebody chose it for a want, with what makes its values fit."""
-    return Match(column, "chosen", _fit(want, column.field), float(_MOST_SURE))
+    return Match(column, "chosen", _fit(want, column.field, {}), float(_MOST_SURE))
 
 
 __all__ = [

@@ -18,8 +18,12 @@ VOCABULARY: Final = Path(__file__).with_name("vocabulary.toml")
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WEAK: Final = 0.15
 """What a word that tells little weighs, where another weighs 1."""
+_OTHER_KIND: Final = 0.75
+"""What is left where one heading says what kind of thing it is and the other does not, or another."""
 _BEGINNING: Final = 0.8
 """How like a word and its beginning are: ``enrol`` and ``enrolment``."""
+_COMMON: Final = 0.4
+"""What a word weighs that many headings have."""
 _SHORTEST: Final = 4
 """Letters that a beginning has at the least, to say which word it is of."""
 _SLIP: Final = 88
@@ -50,6 +54,7 @@ class Meaning:
         convert: The converters, where they do not follow from the values.
         of: The meaning that it is a part of, where it has no column of its own; empty when of none.
         cut: The converters that cut it out.
+        unless: The meaning of a column; where that is filled, this one is not handed on.
     """
 
     id: str
@@ -65,6 +70,7 @@ class Meaning:
     convert: tuple[str, ...] = ()
     of: str = ""
     cut: tuple[str, ...] = ()
+    unless: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +167,8 @@ def likeness(one: Words, other: Words) -> float:
     if sorted(one) == sorted(other):
         return 97.0
     common = 95 * _common(one, other) if _starts(one) & _starts(other) else 0.0
+    if set(one) & _kinds() != set(other) & _kinds():
+        return common * _OTHER_KIND
     if min(len(joined), len(other_joined)) < 5 or abs(len(joined) - len(other_joined)) > _SLIPS:
         return common
     alike = fuzz.ratio(joined, other_joined, score_cutoff=_SLIP)
@@ -173,10 +181,12 @@ def _common(one: Words, other: Words) -> float:
     left = list(other)
     shared = 0.0
     for word in one:
-        match = word if word in left else next((w for w in left if _begins(word, w)), None)
+        match = next((w for w in left if singular(w) == singular(word)), None)
+        part = 1.0 if match is not None else _BEGINNING
+        match = match or next((w for w in left if _begins(word, w)), None)
         if match is not None:
             left.remove(match)
-            shared += _weight(word) * (1.0 if match == word else _BEGINNING)
+            shared += _weight(word) * part
     return 2 * shared / (sum(map(_weight, one)) + sum(map(_weight, other)))
 
 
@@ -186,6 +196,11 @@ def _starts(words: Words) -> frozenset[str]:
     return frozenset(word[:_SHORTEST] for word in words)
 
 
+def singular(word: str) -> str:
+    """Return a word without the ``s`` of the plural; of some words that is no word, but it is alike in both."""
+    return word.removesuffix("s")
+
+
 def _begins(one: str, other: str) -> bool:
     """Tell whether one of two words is the beginning of the other, and long enough to say so."""
     short, long = sorted((one, other), key=len)
@@ -193,7 +208,14 @@ def _begins(one: str, other: str) -> bool:
 
 
 def _weight(word: str) -> float:
-    return _WEAK if word in _weak() else 1.0
+    if word in _weak():
+        return _WEAK
+    return _COMMON if word in _common_words() else 1.0
+
+
+@cache
+def _common_words() -> frozenset[str]:
+    return frozenset(_file()["common"])
 
 
 @cache
@@ -210,6 +232,11 @@ def _weak() -> frozenset[str]:
 def others() -> frozenset[str]:
     """Return the words that make a column somebody else's, or of another time."""
     return frozenset(_file()["others"])
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    return frozenset(_file()["kinds"])
 
 
 @cache
@@ -245,6 +272,7 @@ def _meaning(name: str, table: Mapping[str, Any], number: str) -> Meaning:
         convert=tuple(table.get("convert", ())),
         of=table.get("of", ""),
         cut=tuple(table.get("cut", ())),
+        unless=table.get("unless", ""),
     )
 
 
@@ -291,4 +319,5 @@ __all__ = [
     "normalised",
     "likeness",
     "others",
+    "singular",
 ]

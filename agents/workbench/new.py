@@ -8,7 +8,9 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,12 +29,15 @@ from agents.workbench.masks import printable, shown
 from agents.workbench.names import vocabulary
 from agents.workbench.samples import Sample, parse_options, read_sample
 from broker.protocol.errors import ConfigurationError, ZoneError
-from mappings import MappingError, load
+from mappings import InwardMapping, MappingError, load, shipped_names
 
 ALL: Final = "all"
 """What ``--object`` says for every object that the file can feed."""
 _PIPED_WIDTH: Final = 200
 _WRITTEN, _LACKING, _UNUSABLE = 0, 1, 2
+_AS_MUCH: Final = 0.8
+"""Share of the guessed columns that a shipped mapping has to read to be named."""
+_FEW_COLUMNS: Final = 4
 _VALUES_SHOWN: Final = 2
 _COLUMNS_OFFERED: Final = 6
 EXAMPLES: Final = (
@@ -51,12 +56,13 @@ class _Made:
     guesses: Guesses
     draft: Draft
     file: Path
+    library: str  # the shipped mapping that reads as much of the sample, or an empty text
 
 
 def new(
     sample_file: Annotated[Path, typer.Option("--from", "-f", help="An export with some rows of your system.")],
     objects: Annotated[
-        list[str], typer.Option("--object", "-o", help="What is in it: LearnerPersonal ...; all: propose; repeatable.")
+        list[str], typer.Option("--object", help="What is in it: LearnerPersonal ...; all: propose; repeatable.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="The mapping file to write; a folder, where there are several objects.")
@@ -78,11 +84,11 @@ def new(
 
     Guesses are made by heading, by what values look like and by code lists. Of values only the shapes are shown.
 
-    --json gives {connector, mappings: [{object, file, each, missing: [{path, words, set}], left_out: [{path, needs,
-    columns}], unused, guesses: [{paths, words, column, shape, confidence, reason, others}]}]}.
+    --json gives {connector, mappings: [{object, file, each, library, missing: [{path, words, set}], left_out: [{path,
+    needs, columns}], unused, guesses: [{paths, words, column, shape, confidence, reason, others}]}]}.
 
-    Exit code 0: the mapping can be used. 1: it is written and lacks something, or the file has what no object needs.
-    2: nothing is written: the file cannot be read, an option is wrong, or there is nobody to answer.
+    Exit code 0: the mapping can be used. 1: it is written and lacks something, or no object has all that it needs
+    in the file. 2: nothing is written: the file cannot be read, an option is wrong, or there is nobody to answer.
     """
     wishes = _Wishes(sample_file, objects, out, settings or [], connector, option or [], force, show_values)
     try:
@@ -151,7 +157,8 @@ def _new(wishes: _Wishes, *, quiet: bool, ask: Ask | None) -> int:
         if ask is not None:
             guesses = review(guesses, ask)
             constants |= _ask_constants(guesses, constants, ask)
-        made.append(_Made(guesses, draft(guesses, constants, f"{wishes.sample.name}: {_words(name)}"), file))
+        drafted = draft(guesses, constants, f"{wishes.sample.name}: {_words(name)}")
+        made.append(_Made(guesses, drafted, file, shipped_for(sample, guesses)))
     _write(made)
     if quiet:
         typer.echo(json.dumps(_as_json(sample, made), indent=2, ensure_ascii=False))
@@ -226,6 +233,31 @@ def _kebab(name: str) -> str:
 def _words(object_type: str) -> str:
     subject = vocabulary().subjects.get(object_type)
     return subject.words if subject is not None else object_type
+
+
+def shipped_for(sample: Sample, guesses: Guesses) -> str:
+    """Return the shipped mapping for the same object that reads about as many of the sample's columns as was guessed.
+
+    It was made with care, as for what must be told to nobody; an empty text where there is none.
+    """
+    there = {each.path for each in sample.fields if each.filled}
+    guessed = {each.match.column.field.path for each in guesses.guesses if each.match is not None and each.want.paths}
+    reads = {name: len(fields & there) for name, kind, fields in _shipped() if kind == guesses.object_type}
+    best = max(reads, key=lambda name: reads[name], default="")
+    return best if best and reads[best] >= max(_FEW_COLUMNS, _AS_MUCH * len(guessed)) else ""
+
+
+@cache
+def _shipped() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Return the shipped mappings with the objects that they make and the fields that they hand on."""
+    found = []
+    for name in shipped_names():
+        with suppress(MappingError):
+            mapping = load(name)
+            if isinstance(mapping, InwardMapping):
+                fields = (source for line in mapping.lines if line.kind == "field" for source in line.sources)
+                found.append((name, mapping.object_type, frozenset(fields)))
+    return tuple(found)
 
 
 # ---------------------------------------------------------------- questions
@@ -335,6 +367,9 @@ def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made]) -> Iterator[st
             yield f"  It lacks {missing.path}, {_remedy(missing)}"
         for part in each.draft.left_out:
             yield f"  {part.path} is left out, since this is missing: {_remedy(part.needs)}"
+        if each.library:
+            yield f"  The library's {each.library} reads these columns too, and was made with care: prefer it if it is"
+            yield f'  for your system, or begin yours with base = "{each.library}" and change what differs.'
     yield ""
     lacking = [each for each in made if each.draft.missing]
     yield "Mend the lines marked NEEDED, then:" if lacking else "What to do next:"
@@ -376,6 +411,7 @@ def _mapping_json(each: _Made) -> dict[str, Any]:
         "object": each.draft.object_type,
         "file": str(each.file),
         "each": each.guesses.each,
+        "library": each.library,
         "missing": [{"path": m.path, "words": m.words, "set": m.set} for m in each.draft.missing],
         "left_out": [
             {"path": part.path, "needs": part.needs.path, "columns": list(part.sources)} for part in each.draft.left_out

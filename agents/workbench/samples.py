@@ -29,6 +29,8 @@ LIMIT: Final = 1_000
 """Records that are read of a sample, when nothing else is said."""
 MAX_DISTINCT: Final = 2_000
 """Most distinct values that are kept and counted of a field."""
+_MAX_HELD: Final = 50_000_000
+"""Most characters of a sample that are kept in memory."""
 _MAX_FIELDS: Final = 2_000
 _MAX_PROBLEMS: Final = 1_000
 _HEAD: Final = 2 * 1024 * 1024
@@ -124,6 +126,11 @@ class Sample:
         """The connector's name."""
         return self.source.connector
 
+    @property
+    def has_tables(self) -> bool:
+        """Whether records are of several tables; their field ``table`` says which."""
+        return self.connector in _PACKAGES
+
 
 def read_sample(
     path: Path, connector: str | None = None, options: Mapping[str, Any] | None = None, limit: int = LIMIT
@@ -145,7 +152,7 @@ def read_sample(
     problems: list[SourceProblem] = []
     declared: set[str] = set()
     of_table: Counter[str] = Counter()
-    whole = True
+    whole, held = True, 0
     for item in source.read():
         if isinstance(item, SourceFields):
             declared |= item.names
@@ -155,13 +162,20 @@ def read_sample(
             # Of a package, whose tables come one after the other, there are so many of each.
             table = item.fields.get("table", "") if source.connector in _PACKAGES else ""
             of_table[table] += 1
-            if of_table[table] <= limit:
+            held += _size(item)
+            if of_table[table] <= limit and held <= _MAX_HELD:
                 records.append(item)
                 continue
             whole = False
-            if source.connector not in _PACKAGES or of_table[table] > limit * _TO_NEXT_TABLE:
+            if source.connector not in _PACKAGES or held > _MAX_HELD or of_table[table] > limit * _TO_NEXT_TABLE:
                 break
     return Sample(source, fields_of(records, declared), tuple(records), tuple(problems), whole)
+
+
+def _size(record: Record) -> int:
+    """Return the characters of a record and of the members of its groups."""
+    members = chain.from_iterable(record.groups.values())
+    return sum(map(len, record.fields.values())) + sum(map(_size, members))
 
 
 def open_sample(path: Path, connector: str | None = None, options: Mapping[str, Any] | None = None) -> Source:
@@ -223,6 +237,10 @@ def _recognise(path: Path) -> tuple[Path, str]:
         return path, _zipped(path)
     if head.startswith(_OLD_EXCEL):
         return path, "xlsx"
+    if b"<html" in head[:_CHUNK].lower():
+        raise SourceError("a web page, whatever its name ends in: export a CSV file or a workbook (xlsx)", 1)
+    if head.lstrip()[:1] in (b"{", b"["):
+        raise SourceError("JSON: what a web service gives is read from its address by the connector json", 1)
     if root_begins(head) or has_doctype(head):
         return path, _ROOTS.get(_root(head), "xml")
     if not head.strip():
