@@ -2,10 +2,10 @@
 
 import json
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,21 +14,19 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from agents.files import matching
 from agents.find import places
 from agents.inbox import KeptObjects
 from agents.logs import configure_logging
 from agents.parts import make_parts
 from agents.runtime import DEFAULT_LIMITS, Limits
-from agents.sdk import Agent, connect_amqp
+from agents.scaffold.cli import EXAMPLES, new
+from agents.sdk import Agent
 from agents.settings import AgentSettings, read_settings
 from agents.show import learners_table, objects_json, status, status_tables
 from agents.store import DATABASE, Store
-from broker.protocol.envelope import build_system_control, new_header
+from agents.trial import Trial, trials
 from broker.protocol.errors import ConfigurationError, ZoneError
 from broker.protocol.identifiers import parse_agent_id
-from broker.protocol.topology import CONTROL, CONTROL_QUEUE, agent_queue
-from broker.transports.contract import Outgoing, TransportLost
 from schemas import load
 
 _PIPED_WIDTH: Final = 200
@@ -39,7 +37,8 @@ app = typer.Typer(
     epilog="Examples: sifzone agent check mis.toml · sifzone agent run mis.toml · sifzone agent status mis.toml",
     no_args_is_help=True,
 )
-_CONNECT_SECONDS: Final = 10.0
+app.command("new", epilog=EXAMPLES)(new)
+_TRIAL_CODES: Final = {"unreachable": 1, "wrong": 2}
 
 File = Annotated[Path, typer.Argument(help="The agent's file, for example agents/mis-8209901.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
@@ -124,7 +123,7 @@ def find(
         str, typer.Argument(metavar="ID", help="RefId, or id of a record as 'sifzone quality' has it.")
     ],
 ) -> None:
-    """Show in which file and row a record is, given the id under which the zone knows it. Exit code 1: in none."""
+    """Show in which file or feed and row a record is, given the id that the zone has for it. Exit code 1: in none."""
     with _explained():
         settings = read_settings(file)
         with _open(settings) as store:
@@ -132,55 +131,43 @@ def find(
     for place in found:
         typer.echo(f"{place.path}: {place.position}: {', '.join(place.object_types)}")
     if not found:
-        typer.echo("No file has it now: it was in an earlier one, or another agent sent it.", err=True)
+        typer.echo("No file has it now, nor a feed: it was in an earlier one, or another agent sent it.", err=True)
         raise typer.Exit(1)
 
 
-@app.command(epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline")
+@app.command(
+    epilog="Examples: sifzone agent check agents/mis-8209901.toml · sifzone agent check mine.toml --offline · "
+    "sifzone agent check mine.toml --json"
+)
 def check(
     file: File,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not connect to the zone.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Connect to nothing, and open none of the files to be read.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Check an agent's file, its mappings, the files it would read, and its connection; change nothing.
+    """Check an agent's file and its mappings, and try each source, what fetches its files, target and zone.
 
-    Exit code 0: all is right. 1: the zone cannot be reached. 2: something in the file is wrong.
+    All are tried, whatever is wrong with one; nothing is changed. Exit code 0: all is right. 1: something cannot be
+    reached or read. 2: something in the file is wrong.
     """
     with _explained():
         settings = read_settings(file)
         parts = make_parts(settings)
+    tried: list[Trial] = []
+    if not as_json:
         typer.echo(f"{file}: right (agent {settings.id}, {len(parts.sources)} sources)")
-        for source in parts.sources:
-            paths = matching(source.pattern, newest_only=source.settings.complete)
-            missing = "" if source.pattern.parent.is_dir() else "; the folder does not exist yet"
-            typer.echo(f"{source.name}: {len(paths)} files to read{missing}")
-        if not offline:
-            _try_connection(settings)
-
-
-def _try_connection(settings: AgentSettings) -> None:
-    """Send the zone a ping: that RabbitMQ confirms it shows that address, login and rights are right."""
-    header = new_header(settings.id)
-    ping = Outgoing(
-        CONTROL,
-        CONTROL_QUEUE,
-        build_system_control(header, "SIF_Ping"),
-        header.msg_id,
-        "SIF_SystemControl",
-        user_id=settings.id,
-    )
-    with connect_amqp(settings) as transport:
-        number = transport.publish(ping)
-        until = time.monotonic() + _CONNECT_SECONDS
-        try:
-            while transport.confirmed < number and time.monotonic() < until:
-                transport.poll(0.5)
-        except TransportLost as error:
-            typer.echo(f"{settings.file}: {error}", err=True)
-            raise typer.Exit(1) from None
-        if transport.confirmed < number or transport.refusals():
-            typer.echo(f"{settings.file}: the zone's RabbitMQ took no ping: check that the zone is up", err=True)
-            raise typer.Exit(1)
-    typer.echo(f"connected as {settings.id}; its queue is {agent_queue(settings.id)}")
+    for trial in trials(settings, parts, offline=offline):
+        tried.append(trial)
+        if not as_json:
+            wrong = trial.result in ("unreachable", "wrong")
+            typer.echo(f"{trial.part} ({trial.name}): {'WRONG: ' if wrong else ''}{trial.message}", err=wrong)
+    if as_json:
+        found = {"file": str(file), "agent": settings.id, "parts": [asdict(trial) for trial in tried]}
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    code = max((_TRIAL_CODES.get(trial.result, 0) for trial in tried), default=0)
+    if code:
+        raise typer.Exit(code)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which files there are to read, and the record of those that were: outcome, counts, what was wrong by row and rule."""
+"""Which files there are to read, and the record of those that were, and of feeds: outcome, counts, what was wrong."""
 
 import hashlib
 import sqlite3
@@ -10,6 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, Literal
 
+from agents.remembered import Remembered
 from agents.settings import AgentSettings, SourceSettings
 from agents.store import Store, now
 
@@ -35,30 +36,38 @@ class Problem:
 
 @dataclass(slots=True)
 class Reading:
-    """What the reading of one file has come to so far.
+    """What the reading of one file or feed has come to so far.
 
     Attributes:
+        place: The file's path, or the feed's name.
         records: Rows or pupils read.
         objects: Objects made of them.
         events: Events spooled, that is, objects that are new or changed or gone.
         problems: Number of problems; the first of them are in *kept*.
         failed_records: Records of which some object was refused, or that could not be read.
         waiting: Records left out until the zone has said whose they are, or knows the learner.
+        left_out_before: Records left out of a feed earlier, which this reading does not read again.
         incomplete: Nothing may be concluded from what is missing.
         outcome: ``read``; ``held`` when deletes were held back; ``failed`` when the file could not be read.
     """
 
-    path: Path
+    place: str
     records: int = 0
     objects: int = 0
     events: int = 0
     problems: int = 0
     failed_records: int = 0
     waiting: int = 0
+    left_out_before: int = 0
     incomplete: bool = False
     outcome: Literal["read", "held", "failed"] = "read"
     note: str = ""
     kept: list[Problem] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The last part of its place, for people."""
+        return self.place.rpartition("/")[2]
 
     def report(self, problem: Problem) -> None:
         """Count a problem, and keep it while there is room."""
@@ -69,7 +78,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """One row of the record of files."""
+    """One row of the record of files.
+
+    Attributes:
+        path: Of a feed its name; of a machine from which nothing could be fetched the URL.
+    """
 
     source: str
     path: str
@@ -94,12 +107,12 @@ class Again(IntEnum):
 
 
 class FileLedger:
-    """The record of files read by one agent."""
+    """The record of files and feeds read by one agent; a feed has its name for a path."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def signature(self, source: str, path: Path) -> tuple[str, str, Again]:
+    def signature(self, source: str, path: Path | str) -> tuple[str, str, Again]:
         """Return signature and digest of content of a file as it was last read, empty when it was not; and if again."""
         rows = self._store.query(
             "SELECT signature, digest, again FROM files WHERE source = ? AND path = ?", (source, str(path))
@@ -110,11 +123,11 @@ class FileLedger:
         self, db: sqlite3.Connection, source: str, reading: Reading, signature: str, digest: str, again: Again
     ) -> None:
         """Write down what became of a file; its earlier problems are replaced."""
-        path = str(reading.path)
+        path = reading.place
         db.execute(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (source, path, signature, digest, now(), reading.outcome, reading.records, reading.objects, reading.events,
-             reading.problems, reading.note, reading.waiting, again),
+             reading.problems, reading.note, max(reading.waiting, reading.left_out_before), again),
         )  # fmt: skip
         db.execute("DELETE FROM problems WHERE source = ? AND path = ?", (source, path))
         db.executemany(
@@ -133,9 +146,41 @@ class FileLedger:
         with self._store.transaction() as db:
             db.execute("UPDATE files SET again = 0 WHERE source = ? AND path = ?", (source, str(path)))
 
+    def marker(self, source: str, mark: str) -> str:
+        """Return how far a feed was read under the settings and mappings with this *mark*; empty when it was not."""
+        rows = self._store.query("SELECT value FROM markers WHERE source = ? AND mark = ?", (source, mark))
+        return str(rows[0][0]) if rows else ""
+
+    @staticmethod
+    def mark(db: sqlite3.Connection, source: str, mark: str, value: str) -> None:
+        """Note how far a feed has been read."""
+        db.execute("INSERT OR REPLACE INTO markers VALUES (?, ?, ?)", (source, mark, value))
+
+    def waiting(self, source: str, path: str) -> int:
+        """Return how many records were left out when a feed was last read."""
+        rows = self._store.query("SELECT waiting FROM files WHERE source = ? AND path = ?", (source, path))
+        return int(rows[0][0]) if rows else 0
+
+    def nothing_new(self, source: str, path: str) -> bool:
+        """Note that a feed answers and has nothing new; return whether it was read before, so that there is a line."""
+        with self._store.transaction() as db:
+            done = db.execute(
+                "UPDATE files SET at = ?, digest = 'read', note = iif(outcome = 'failed', '', note), "
+                "outcome = iif(outcome = 'failed', 'read', outcome) WHERE source = ? AND path = ?",
+                (now(), source, path),
+            )
+            return done.rowcount > 0
+
+    def forget(self, source: str, path: str) -> None:
+        """Take a line out of the record."""
+        with self._store.transaction() as db:
+            for table in ("files", "problems"):
+                db.execute(f"DELETE FROM {table} WHERE source = ? AND path = ?", (source, path))  # noqa: S608
+
     @staticmethod
     def read_again(db: sqlite3.Connection, *, all_files: bool) -> None:
-        """Let all files be read again, or those of which some record was left out."""
+        """Let all be read again, or what some record was left out of; each record is then mapped again."""
+        Remembered.forget_all(db)
         db.execute("UPDATE files SET again = ? WHERE ? OR waiting > 0", (Again.PUBLISH, all_files))
 
     def all(self) -> list[FileStatus]:
@@ -193,9 +238,9 @@ def signature(path: Path, source: SourceSettings, mappings_mark: str) -> str:
 
 def settings_mark(source: SourceSettings, mappings_mark: str) -> str:
     """Return what changes when the settings of a source or a file of mappings changes."""
-    # Who never asked whose a learner is has files that were read before this could be set: they are not read anew.
-    unset = {name for name in ("locate", "locate_only") if not getattr(source, name)}
-    text = source.model_dump_json(exclude={"every", *unset}) + mappings_mark
+    # Whoever has not set what could not be set at first has files that were read before: they are not read anew.
+    unset = {name for name in ("locate", "locate_only", "name") if not getattr(source, name)}
+    text = source.model_dump_json(exclude={"every", "fetch", *unset}) + mappings_mark
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

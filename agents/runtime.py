@@ -24,7 +24,7 @@ from agents.connectors.contract import PublishingTarget, TargetError, Written
 from agents.desk import StoreDesk
 from agents.inbox import Inbox, KeptObjects
 from agents.learners import Learners
-from agents.parts import Parts
+from agents.parts import Parts, SourcePart
 from agents.scan import Progress, Scanner, Schedule, Stopped
 from agents.settings import AgentSettings
 from agents.spool import Spool
@@ -249,12 +249,16 @@ class Runtime:
         return answers < 0 or bool(self._carrier.not_located) or not self._learners.pending()
 
     def _work(self, work: _Work) -> None:
-        """Read sources when they are due or a file arrives, and write the target when something has come."""
+        """Read sources when they are due or a file arrives, and write the target when something has come.
+
+        What is on another machine is looked at when it is due alone.
+        """
         schedule = Schedule(self._parts.sources)
         waiting: set[str] = set()
+        due: set[str] = set()  # also those whose time has come and that could not be read then
         try:
             for arrived in self._ticks():
-                due = {source.name for source in schedule.due()}
+                due.update(source.name for source in schedule.due())
                 if any(source.name in due and source.settings.locates for source in self._parts.sources):
                     self._learners.ask_again()
                 if self._is_to_be_read(work.answers):
@@ -265,22 +269,28 @@ class Runtime:
                         # Answered meanwhile: once all is, everything is read from the beginning, learners before what
                         # refers to them.
                         break
-                    if source.name in due or source.name in waiting or source.pattern.parent in arrived:
-                        waiting.discard(source.name)
-                        if self._scanner.scan(source, retry=source.name in due):
-                            waiting.add(source.name)
+                    if source.name in due | waiting or source.watched in arrived:
+                        self._scan(source, due, waiting)
                 self._write_when_due()
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - told by the main thread
             work.error = error
 
+    def _scan(self, source: SourcePart, due: set[str], waiting: set[str]) -> None:
+        """Read a source; note in the sets whether it has to wait, and whether it is then still to be looked at anew."""
+        is_due = source.name in due
+        due.discard(source.name)
+        waiting.discard(source.name)
+        if self._scanner.scan(source, retry=is_due):
+            waiting.add(source.name)
+            if is_due and source.watched is None:
+                due.add(source.name)
+
     def _ticks(self) -> Iterator[set[Path]]:
         """Yield, a few times a second, the folders in which something has changed since the last time."""
         while not self._stop.is_set():
-            folders = sorted(
-                {source.pattern.parent for source in self._parts.sources if source.pattern.parent.is_dir()}
-            )
+            folders = self._watched()
             if not folders:
                 yield set()
                 self._stop.wait(_WAIT)
@@ -298,9 +308,13 @@ class Runtime:
             )
             for change in changes:
                 yield {Path(path).parent for _, path in change}
-                present = {source.pattern.parent for source in self._parts.sources if source.pattern.parent.is_dir()}
-                if sorted(present) != folders:
+                if self._watched() != folders:
                     break
+
+    def _watched(self) -> list[Path]:
+        """Return the folders that are there in which files arrive by themselves."""
+        folders = {source.watched for source in self._parts.sources}
+        return sorted(folder for folder in folders if folder is not None and folder.is_dir())
 
     def _write_when_due(self) -> None:
         if self._parts.target is None or self._settings.target is None or time.monotonic() < self._write_at:

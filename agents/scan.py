@@ -1,38 +1,56 @@
-"""Reads sources: files to records, records to objects, objects to events in the spool; others carry these.
+"""Reads sources: files and feeds to records, records to objects, objects to events in the spool; others carry these.
 
 A file that is read again for what was left out of it gives only what is missing, unless it is the newest of its source:
-what an older file says of anything else has been overtaken.
+what an older file says of anything else has been overtaken. A feed is read on from where it was left, and from its
+beginning for what was left out. A record that is the same as when it was last read is not mapped again: see remembered.
 """
 
+import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from agents.connectors.contract import Item, SourceError, SourceFields, SourceProblem
-from agents.files import Again, Arrivals, FileLedger, Problem, Reading, content_digest, matching, signature
+from agents.connectors.contract import Item, Marker, SourceError, SourceFields, SourceProblem
+from agents.files import (
+    Again,
+    Arrivals,
+    FileLedger,
+    Problem,
+    Reading,
+    content_digest,
+    matching,
+    settings_mark,
+    signature,
+)
 from agents.learners import LEARNER, Learners, NumberClaim, State, claim_of
-from agents.parts import LocatingSource, Parts, SourcePart
+from agents.parts import FeedPart, FilePart, LocatingSource, Parts, SourcePart
+from agents.remembered import Old, Remembered
 from agents.settings import AgentSettings
 from agents.spool import Seen, Spool, Vanished, Wanted
 from agents.store import Store
+from agents.units import Digest, Piece, Unit, batches, pieces
 from broker.protocol.identifiers import RefId
 from broker.protocol.identity import Claim, Outcome
-from mappings import MappedObject, RefIds, RowProblem
+from mappings import InwardMapping, MappedObject, Record, RefIds, RowProblem
 from mappings.problems import nearest
 
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 200
+_MOST_AT_ONCE: Final = 5_000
+"""Records in one transaction when nearly all of them are as they were; of others, a batch."""
+_MAX_MARKER: Final = 4_000
+_TWICE: Final = "this object was in an earlier record, with other content: the first is used; make the two the same"
 _NO_SUCH: Final = "the zone knows no such learner: see that its UPN is right, here and at the school; it is asked again"
 Progress = Callable[[Path, int], None]
-"""Told the file being read and how many records of it are done."""
+"""Told the file or feed being read and how many records of it are done."""
+_AtMarker = Callable[[sqlite3.Connection, Marker], None]
 
 
 class Stopped(Exception):
@@ -60,19 +78,67 @@ class _Referring:
         return self.states[own].ref_id
 
 
-@dataclass(slots=True)
-class _Made:
-    """What one batch of records comes to.
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What one record comes to.
 
     Attributes:
-        objects: With the record's place in the file.
-        left_out: Objects of records about learners without a RefId.
-        claims: Learners of whom the zone is to be asked, if it was not.
+        position: Its place in the file.
+        digest: By which it is remembered; empty when it is not to be.
+        objects: What it has made, or would make.
     """
 
-    objects: list[tuple[str, MappedObject]] = field(default_factory=list)
+    position: str
+    digest: bytes
+    objects: tuple[MappedObject, ...] | tuple[Old, ...]
+
+
+@dataclass(slots=True)
+class _Made:
+    """What some records come to, until it is put into the database.
+
+    Attributes:
+        objects: In the order of the records.
+        left_out: Objects of records about learners without a RefId.
+        claims: Learners of whom the zone is to be asked, if it was not.
+        mapped: How many of the records were mapped.
+    """
+
+    objects: list[_Entry] = field(default_factory=list)
     left_out: list[MappedObject] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    mapped: int = 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it is time to put it there: it holds as much as a batch of records, or says so of very many."""
+        return self.mapped >= _BATCH or len(self.objects) >= _MOST_AT_ONCE
+
+
+class _Sightings:
+    """Tells, within one transaction, whether a reading has seen an object before."""
+
+    def __init__(self, spool: Spool, db: sqlite3.Connection) -> None:
+        self._spool, self._db = spool, db
+        self._here: dict[tuple[str, str], bytes] = {}
+        self._unwritten: list[tuple[str, str, bytes]] = []
+
+    def see(self, one: MappedObject | Old, whole: bytes) -> Seen:
+        """Note an object with this digest, and tell whether it was there before."""
+        key = (one.object_type, one.ref_id)
+        before = self._here.get(key) or (one.seen if isinstance(one, Old) else b"")
+        if before:
+            return Seen.ALIKE if before == whole else Seen.DIFFERENT
+        if isinstance(one, Old):
+            self._unwritten.append((*key, whole))
+        elif (seen := self._spool.see(self._db, *key, whole)) is not Seen.FIRST:
+            return seen
+        self._here[key] = whole
+        return Seen.FIRST
+
+    def write(self) -> None:
+        """Let those that come after this transaction know."""
+        self._spool.see_all(self._db, self._unwritten)
 
 
 class _ByNumber:
@@ -105,7 +171,7 @@ class _ByNumber:
 
 
 class Scanner:
-    """Reads the sources of one agent, one file at a time."""
+    """Reads the sources of one agent, one file or feed at a time."""
 
     def __init__(
         self,
@@ -119,6 +185,7 @@ class Scanner:
     ) -> None:
         self._parts, self._store, self._spool, self._stop, self._progress = parts, store, spool, stop, progress
         self._ledger = FileLedger(store)
+        self._remembered = Remembered(store)
         self._arrivals = Arrivals(settings)
         self._learners = learners or Learners(store, spool)
         # Learners that connectors know by numbers have keys of their own: whoever refers to others need not wait.
@@ -129,6 +196,8 @@ class Scanner:
         for source in parts.sources:
             if source.settings.locates and isinstance(source.connector, LocatingSource):
                 source.connector.locate_with(self._by_number)
+        self._remembered.keep_only(source.name for source in parts.sources)
+        _clear_fetched(settings.fetched_folder, parts)
 
     def scan(self, source: SourcePart, *, retry: bool = False) -> bool:
         """Read what is new at a source, and what is to be read again; return whether something has to wait.
@@ -137,7 +206,8 @@ class Scanner:
 
         Args:
             source: Where to look.
-            retry: Read files again that could not be read, though they have not changed.
+            retry: Its time has come: fetch its files, ask a feed for news, and read files again that could not be
+                read, though they have not changed.
 
         Raises:
             Stopped: The agent is to stop.
@@ -146,11 +216,15 @@ class Scanner:
         if not self._learners.ready():
             return True
         try:
-            return self._scan(source, retry=retry)
+            if isinstance(source, FeedPart):
+                self._scan_feed(source, retry=retry)
+            return isinstance(source, FilePart) and self._scan(source, retry=retry)
         except _Moved:
             return True
 
-    def _scan(self, source: SourcePart, *, retry: bool) -> bool:
+    def _scan(self, source: FilePart, *, retry: bool) -> bool:
+        if retry:
+            self._fetch(source)
         unsettled = False
         paths = matching(source.pattern, newest_only=source.settings.complete)
         for path in reversed(paths):  # of two that have an object, the newer one tells
@@ -162,13 +236,31 @@ class Scanner:
             known, digest, _ = self._ledger.signature(source.name, path)
             if known == mark and not (retry and not digest):
                 continue
-            if not self._arrivals.settled(path):
+            if source.fetcher is None and not self._arrivals.settled(path):
                 unsettled = True
                 continue
             self._read(source, path, mark, known, digest)
         return unsettled
 
-    def _scan_again(self, source: SourcePart, path: Path, *, newest: bool) -> None:
+    def _fetch(self, source: FilePart) -> None:
+        """Bring files from another machine; when that fails, what was brought before stays, and it is told."""
+        if source.fetcher is None:
+            return
+        url, folder = source.settings.path, source.pattern.parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for each in (folder.parent, folder):
+                each.chmod(0o700)
+            source.fetcher.fetch(folder)
+        except (SourceError, OSError) as error:
+            reading = Reading(url, outcome="failed", note=_reason(error, "fetched", "see that there is room in state"))
+            with self._store.transaction() as db:
+                self._ledger.note(db, source.name, reading, "", "", Again.NO)
+            log.error("not_fetched", source=source.name, reason=reading.note)
+            return
+        self._ledger.forget(source.name, url)
+
+    def _scan_again(self, source: FilePart, path: Path, *, newest: bool) -> None:
         """Read a file for what was left out of it or is not kept, if it is to be; not one that has changed."""
         if self._stop.is_set():
             raise Stopped
@@ -181,16 +273,16 @@ class Scanner:
             return
         self._read_whole(source, path, mark, digest, Wanted.CHANGES if newest else Wanted.MISSING)
 
-    def _keep(self, source: SourcePart, path: Path) -> None:
+    def _keep(self, source: FilePart, path: Path) -> None:
         """Keep the objects of a file that were published when none were kept."""
-        reading = Reading(path)
+        reading = Reading(str(path))
         try:
-            self._read_records(source, reading, Wanted.NOTHING)
+            self._read_records(source, reading, Wanted.NOTHING, source.connector.read(path))
         except (SourceError, OSError) as error:
             log.warning("not_kept", source=source.name, file=path.name, reason=type(error).__name__)
         self._ledger.kept(source.name, path)
 
-    def _read(self, source: SourcePart, path: Path, mark: str, known: str, known_digest: str) -> None:
+    def _read(self, source: FilePart, path: Path, mark: str, known: str, known_digest: str) -> None:
         try:
             digest = content_digest(path)
         except OSError:
@@ -201,31 +293,87 @@ class Scanner:
             return
         self._read_whole(source, path, mark, digest, Wanted.CHANGES)
 
-    def _read_whole(self, source: SourcePart, path: Path, mark: str, digest: str, wanted: Wanted) -> None:
-        reading = Reading(path)
+    def _read_whole(self, source: FilePart, path: Path, mark: str, digest: str, wanted: Wanted) -> None:
+        reading = Reading(str(path))
         answers = self._learners.answers
         try:
-            self._read_records(source, reading, wanted)
-        except SourceError as error:
-            self._failed(source, reading, str(error))
+            self._read_records(source, reading, wanted, source.connector.read(path))
+        except (SourceError, OSError) as error:
+            self._failed(source, reading, _reason(error))
             digest = ""
-        except OSError as error:
-            self._failed(source, reading, f"cannot be read ({error.strerror}): check its rights")
-            digest = ""
-        if reading.waiting:
-            message = f"{reading.waiting} records are left out until the zone has said whose they are"
-            reading.report(Problem(reading.path.name, "warn", "not-located", "", message))
+        self._report_waiting(reading)
         with self._store.transaction() as db:
             self._check_moved()
             if source.settings.complete and reading.outcome == "read":
                 self._delete_vanished(db, source, reading)
-            # An answer that has come since the file was begun found no record of it to be read again.
-            late = reading.waiting > 0 and self._learners.answers != answers
-            self._ledger.note(db, source.name, reading, mark, digest, Again.PUBLISH if late else Again.NO)
+            self._ledger.note(db, source.name, reading, mark, digest, self._again(reading, answers))
+        self._log(source, reading)
+
+    def _scan_feed(self, source: FeedPart, *, retry: bool) -> None:
+        """Read a feed when its time has come, settings or mappings have changed, or something was left out of it."""
+        if self._stop.is_set():
+            raise Stopped
+        mark = settings_mark(source.settings, self._parts.mappings_mark)
+        known, _, again = self._ledger.signature(source.name, source.name)
+        if retry or known != mark or again is not Again.NO:
+            since = self._ledger.marker(source.name, mark) if again is Again.NO else ""
+            self._read_feed(source, mark, since, again)
+
+    def _read_feed(self, source: FeedPart, mark: str, since: str, again: Again) -> None:
+        """Read what has come since a marker, all when that is empty.
+
+        Whatever the feed has said comes again when its end is not reached: only a marker says what need not. What was
+        left out of it, too, stays noted until all of it has been read once more.
+        """
+        reading = Reading(source.name, left_out_before=self._ledger.waiting(source.name, source.name))
+        answers = self._learners.answers
+        marks: list[Marker] = []
+
+        def at_marker(db: sqlite3.Connection, marker: Marker) -> None:
+            if len(marker.value) > _MAX_MARKER:
+                raise SourceError(
+                    f"its marker has more than {_MAX_MARKER:,} characters: report it to the connector's maker"
+                )
+            marks.append(marker)
+            if marker.complete:
+                reading.left_out_before = 0
+                if source.settings.complete:
+                    self._delete_vanished(db, source, reading)
+            self._ledger.mark(db, source.name, mark, marker.value)
+            self._ledger.note(db, source.name, reading, mark, "read", max(again, self._again(reading, answers)))
+
+        try:
+            self._read_records(source, reading, Wanted.CHANGES, source.connector.read_since(since), at_marker)
+        except (SourceError, OSError) as error:
+            self._failed(source, reading, _reason(error))
+        failed = reading.outcome == "failed"
+        if not (failed or marks or reading.records or reading.problems) and self._ledger.nothing_new(
+            source.name, source.name
+        ):
+            return
+        if not since and not failed:
+            reading.left_out_before = 0
+        self._report_waiting(reading)
+        with self._store.transaction() as db:
+            self._check_moved()
+            left = max(again if failed else Again.NO, self._again(reading, answers))
+            self._ledger.note(db, source.name, reading, mark, "" if failed else "read", left)
+        self._log(source, reading)
+
+    def _again(self, reading: Reading, answers: int) -> Again:
+        """Tell whether it is to be read again: an answer that has come since it was begun found no record of it."""
+        return Again.PUBLISH if reading.waiting and self._learners.answers != answers else Again.NO
+
+    def _report_waiting(self, reading: Reading) -> None:
+        if reading.waiting:
+            message = f"{reading.waiting} records are left out until the zone has said whose they are"
+            reading.report(Problem(reading.name, "warn", "not-located", "", message))
+
+    def _log(self, source: SourcePart, reading: Reading) -> None:
         log.info(
             "file_read",
             source=source.name,
-            file=reading.path.name,
+            file=reading.name,
             outcome=reading.outcome,
             records=reading.records,
             objects=reading.objects,
@@ -240,32 +388,88 @@ class Scanner:
         if self._learners.moved != self._moved:
             raise _Moved
 
-    def _read_records(self, source: SourcePart, reading: Reading, wanted: Wanted) -> None:
+    def _read_records(
+        self,
+        source: SourcePart,
+        reading: Reading,
+        wanted: Wanted,
+        items: Iterable[Item | Marker],
+        at_marker: _AtMarker = lambda _db, _marker: None,
+    ) -> None:
+        """Put what a source yields into the spool; all that precedes a marker is there, and never less, when it is."""
         self._answers = self._learners.answers
         self._by_number.start()
-        items = iter(source.connector.read(reading.path))
         with self._store.transaction() as db:
             self._spool.start_reading(db)
-        while batch := list(islice(items, _BATCH)):
+
+        def count() -> None:
+            reading.records += 1
+
+        made = _Made()
+        for batch in batches(pieces(items, source.mappings, self._digest(source), count), _BATCH):
             if self._stop.is_set():
                 raise Stopped
-            made = _Made()
-            for item in batch:
-                self._translate(source, item, reading, made)
-            made.claims += self._by_number.claims
-            self._by_number.claims.clear()
-            # What was published and what is to be sent are one transaction: a crash leaves both or neither.
-            with self._store.transaction() as db:
-                self._check_moved()
-                for position, one in made.objects:
-                    self._put(db, source, reading, position, one, wanted)
-                for one in made.left_out:
-                    self._spool.pass_over(db, one.object_type, one.ref_id)
-                if wanted is not Wanted.NOTHING:
-                    self._learners.ask(db, made.claims, new_only=wanted is Wanted.MISSING)
-            self._progress(reading.path, reading.records)
+            self._make(source, batch, reading, made)
+            marker = batch[-1] if isinstance(batch[-1], Marker) else None
+            if made.is_enough or marker is not None:
+                self._put_all(source, reading, made, wanted, marker, at_marker)
+                made = _Made()
+            self._progress(Path(reading.place), reading.records)
+        self._put_all(source, reading, made, wanted)
 
-    def _translate(self, source: SourcePart, item: Item, reading: Reading, made: _Made) -> None:
+    def _digest(self, source: SourcePart) -> Digest:
+        """Return what tells the records of a source apart; it gives none where each is to be mapped in any case."""
+        if source.settings.locates and isinstance(source.connector, LocatingSource):
+            return lambda _record, _mappings: b""  # the connector itself asks for learners
+        mark = f"{settings_mark(source.settings, self._parts.mappings_mark)} {self._waits}"
+        remembered = self._remembered
+
+        def digest(record: Record, mappings: tuple[InwardMapping, ...]) -> bytes:
+            if mappings is source.mappings:
+                return remembered.digest(record, mark)
+            return remembered.digest(record, f"{mark} {[mapping.name for mapping in mappings]}")
+
+        return digest
+
+    def _make(self, source: SourcePart, batch: list[Piece], reading: Reading, made: _Made) -> None:
+        """Add to what was made what a batch comes to; records that are as they were are not mapped."""
+        digests = [piece.digest for piece in batch if isinstance(piece, Unit) and piece.digest]
+        known = self._remembered.look_up(source.name, digests) if digests else {}
+        for piece in batch:
+            old = known.get(piece.digest) if isinstance(piece, Unit) else None
+            if old is not None and isinstance(piece, Unit):
+                made.objects.append(_Entry(piece.record.position, b"", old))
+            elif not isinstance(piece, Marker):
+                self._translate(source, piece, reading, made)
+        made.claims += self._by_number.claims
+        self._by_number.claims.clear()
+
+    def _put_all(
+        self,
+        source: SourcePart,
+        reading: Reading,
+        made: _Made,
+        wanted: Wanted,
+        marker: Marker | None = None,
+        at_marker: _AtMarker = lambda _db, _marker: None,
+    ) -> None:
+        # What was published and what is to be sent are one transaction: a crash leaves both or neither.
+        with self._store.transaction() as db:
+            self._check_moved()
+            sightings = _Sightings(self._spool, db)
+            for entry in made.objects:
+                self._put(db, source, reading, entry, sightings, wanted)
+            sightings.write()
+            for one in made.left_out:
+                self._spool.pass_over(db, one.object_type, one.ref_id)
+            if wanted is not Wanted.NOTHING:
+                self._learners.ask(db, made.claims, new_only=wanted is Wanted.MISSING)
+            if marker is not None:
+                at_marker(db, marker)
+
+    def _translate(
+        self, source: SourcePart, item: Unit | SourceFields | SourceProblem, reading: Reading, made: _Made
+    ) -> None:
         if isinstance(item, SourceFields):
             for problem in _nearly_read(source, item.names):
                 reading.report(problem)
@@ -275,13 +479,13 @@ class Scanner:
             reading.failed_records += item.severity == "refuse"
             reading.report(Problem(item.position, item.severity, item.rule, "", item.message))
             return
-        reading.records += 1
-        refused = False
+        made.mapped += 1
+        record, refused, problems = item.record, False, reading.problems
         objects: list[MappedObject] = []
         referring = _Referring(self._store, self._learners) if self._waits else None
         ref_ids: RefIds = self._store.keys if referring is None else referring
-        for mapping in source.mappings:
-            translation = mapping.translate(item, ref_ids)
+        for mapping in item.mappings:
+            translation = mapping.translate(record, ref_ids)
             refused |= any(problem.severity == "refuse" for problem in translation.problems)
             for found in translation.problems:
                 reading.report(_problem(found))
@@ -291,12 +495,15 @@ class Scanner:
         # Whose learner has become known meanwhile waits, too: it is to go after the learner, who is in another file.
         overtakes = bool(states) and not source.settings.locates and self._learners.answers != self._answers
         if all(state.is_known for state in states) and not overtakes:
-            made.objects += ((item.position, one) for one in objects)
+            if objects:
+                # What is wrong with a record is reported each time that it is read.
+                digest = item.digest if reading.problems == problems else b""
+                made.objects.append(_Entry(record.position, digest, tuple(objects)))
             return
         made.left_out += objects
         reading.waiting += 1
         if any(state.outcome is Outcome.NONE for state in states):
-            reading.report(Problem(item.position, "warn", "no-such-learner", "", _NO_SUCH))
+            reading.report(Problem(record.position, "warn", "no-such-learner", "", _NO_SUCH))
 
     def _states(
         self, source: SourcePart, objects: list[MappedObject], referring: _Referring | None, made: _Made
@@ -319,31 +526,36 @@ class Scanner:
         db: sqlite3.Connection,
         source: SourcePart,
         reading: Reading,
-        position: str,
-        made: MappedObject,
+        entry: _Entry,
+        sightings: _Sightings,
         wanted: Wanted,
     ) -> None:
-        whole = self._spool.digest(made.element)
-        seen = self._spool.see(db, made.object_type, made.ref_id, whole)
-        if seen is Seen.DIFFERENT:
-            message = (
-                "this object was in an earlier record, with other content: the first is used; make the two the same"
+        """Spool what has changed of what one record has made, and remember the record."""
+        known: list[tuple[MappedObject, bytes]] = []
+        for one in entry.objects:
+            whole = one.whole if isinstance(one, Old) else self._spool.digest(one.element)
+            seen = sightings.see(one, whole)
+            if seen is Seen.DIFFERENT:
+                reading.report(Problem(entry.position, "warn", "twice", one.object_type, _TWICE))
+            reading.objects += seen is Seen.FIRST
+            if isinstance(one, Old):
+                continue
+            known.append((one, whole))
+            if seen is not Seen.FIRST:
+                continue
+            message_id = self._spool.put(
+                db,
+                source.name,
+                one.element,
+                ref_id=one.ref_id,
+                routing_key=one.learner_ref_id,
+                whole=whole,
+                complete=source.settings.complete and not reading.incomplete,
+                wanted=wanted,
             )
-            reading.report(Problem(position, "warn", "twice", made.object_type, message))
-        if seen is not Seen.FIRST:
-            return
-        reading.objects += 1
-        message_id = self._spool.put(
-            db,
-            source.name,
-            made.element,
-            ref_id=made.ref_id,
-            routing_key=made.learner_ref_id,
-            whole=whole,
-            complete=source.settings.complete and not reading.incomplete,
-            wanted=wanted,
-        )
-        reading.events += message_id is not None
+            reading.events += message_id is not None
+        if entry.digest:
+            self._remembered.remember(db, source.name, entry.digest, known)
 
     def _delete_vanished(self, db: sqlite3.Connection, source: SourcePart, reading: Reading) -> None:
         """Spool a Delete of each object that the whole picture no longer has, unless something speaks against it."""
@@ -356,9 +568,9 @@ class Scanner:
         if reason:
             reading.outcome, reading.note = (
                 "held",
-                f"{gone} objects are no longer in the file; nothing deleted: {reason}",
+                f"{gone} objects are no longer in {_kind(source)}; nothing deleted: {reason}",
             )
-            log.error("deletes_held", source=source.name, file=reading.path.name, objects=gone, reason=reason)
+            log.error("deletes_held", source=source.name, file=reading.name, objects=gone, reason=reason)
             return
         # What points at others goes before them: mappings are written the other way round.
         for object_type in reversed(types):
@@ -367,7 +579,25 @@ class Scanner:
 
     def _failed(self, source: SourcePart, reading: Reading, reason: str) -> None:
         reading.outcome, reading.note = "failed", reason
-        log.error("file_not_read", source=source.name, file=reading.path.name, reason=reason)
+        log.error("file_not_read", source=source.name, file=reading.name, reason=reason)
+
+
+def _kind(source: SourcePart) -> str:
+    return "the file" if isinstance(source, FilePart) else "the system"
+
+
+def _reason(error: SourceError | OSError, done: str = "read", remedy: str = "check its rights") -> str:
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"cannot be {done} ({error.strerror}): {remedy}"
+
+
+def _clear_fetched(folder: Path, parts: Parts) -> None:
+    """Remove what was fetched for sources that the agent no longer has."""
+    used = {source.pattern.parent for source in parts.sources if isinstance(source, FilePart)}
+    for old in folder.iterdir() if folder.is_dir() else ():
+        if old not in used:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _makes_learners(source: SourcePart) -> bool:

@@ -1,6 +1,7 @@
 """The settings of an agent: its TOML file, its credentials and the environment; read once, passed on, never changed."""
 
 import difflib
+import hashlib
 import os
 import re
 import stat
@@ -19,6 +20,7 @@ from broker.protocol.identifiers import AgentId, parse_agent_id
 
 URL_VARIABLE: Final = "SIFZONE_URL"
 _MAX_BYTES: Final = 1_000_000
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
 
 
@@ -39,12 +41,24 @@ Percent = Annotated[float, BeforeValidator(_percent)]
 
 
 class SourceSettings(BaseModel):
-    """One ``[[source]]``: files to read; what this model does not name is the connector's own option."""
+    """One ``[[source]]``: files or a system to read; what this model does not name is the connector's own option."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    connector: str = Field(description="Name of the connector that reads the files, for example ctf.")
-    path: str = Field(min_length=1, description="File or pattern, relative to the agent's file: exports/*.xml.")
+    connector: str = Field(description="Name of the connector that reads, for example ctf or sql.")
+    path: str = Field(
+        default="",
+        description="File or pattern, relative to the agent's file: exports/*.xml; or on another machine: "
+        "sftp://mis@host/exports/*.xml. None for a connector that reads no files, for example sql.",
+    )
+    fetch: dict[str, Any] = Field(
+        default_factory=dict, description="Options of what fetches the files of another machine: [source.fetch]."
+    )
+    name: str = Field(
+        default="",
+        max_length=64,
+        description="What the source is called; needed only to tell two apart that read the same.",
+    )
     mapping: tuple[str, ...] = Field(min_length=1, description="Mappings by library name or as a file.")
     every: Duration = Field(
         default=timedelta(minutes=15), description="How often to look, besides when a file arrives."
@@ -70,6 +84,12 @@ class SourceSettings(BaseModel):
     def options(self) -> Mapping[str, Any]:
         """What is left for the connector."""
         return self.model_extra or {}
+
+    @property
+    def scheme(self) -> str:
+        """How the other machine is spoken to on which the files are, for example sftp; empty for files of this one."""
+        found = _URL.match(self.path)
+        return found[1].lower() if found else ""
 
     @property
     def locates(self) -> bool:
@@ -130,9 +150,25 @@ class AgentSettings(BaseModel):
         return self.folder / (self.state or f".{self.id}")
 
     def pattern(self, source: SourceSettings) -> Path:
-        """Return the absolute path, perhaps with wildcards in its last part, of a source."""
+        """Return the absolute path, perhaps with wildcards in its last part, of a source's files.
+
+        Files of another machine are where they are fetched to.
+
+        Raises:
+            ConfigurationError: The source has no path.
+        """
+        if not source.path:
+            raise ConfigurationError('path: is missing: write path = "exports/*.csv"')
+        if source.scheme:
+            folder = hashlib.sha256(f"{source.connector} {source.path}".encode()).hexdigest()[:16]
+            return self.fetched_folder / folder / source.path.rpartition("/")[2]
         path = self.folder / source.path
         return path.parent.resolve() / path.name  # as a watch of the folder names it
+
+    @property
+    def fetched_folder(self) -> Path:
+        """Folder with a folder for each source whose files are fetched from another machine."""
+        return self.state_folder / "fetched"
 
     def target_path(self) -> Path | None:
         """Return the absolute folder of the target; None when it has none."""
@@ -155,7 +191,7 @@ def read_settings(file: Path) -> AgentSettings:
         settings = AgentSettings.model_validate({**values, "file": file})
     except ValidationError as error:
         raise ConfigurationError(explain(str(file), error, AgentSettings)) from None  # its text quotes the values
-    _check_patterns(settings)
+    _check_paths(settings)
     return settings
 
 
@@ -221,12 +257,34 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: not TOML: {error}: correct that place") from error
 
 
-def _check_patterns(settings: AgentSettings) -> None:
-    for number, source in enumerate(settings.sources, start=1):
-        if any(character in str(Path(source.path).parent) for character in "*?["):
-            raise ConfigurationError(
-                f"{settings.file}: source {number}: path: wildcards only in the file's name, for example exports/*.xml"
+def _check_paths(settings: AgentSettings) -> None:
+    faults = [
+        f"{settings.file}: source {number}: {fault}"
+        for number, source in enumerate(settings.sources, start=1)
+        if (fault := _path_fault(source))
+    ]
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+
+
+def _path_fault(source: SourceSettings) -> str:
+    """Return what is wrong with a source's path, never the path itself, which may have a password in it."""
+    if not source.scheme:
+        if source.fetch:
+            return (
+                'fetch: is for files of another machine: write path = "sftp://LOGIN@HOST/FOLDER/*.csv", or leave it out'
             )
+        folder = str(Path(source.path).parent)
+    else:
+        host, _, rest = source.path.partition("://")[2].partition("/")
+        if ":" in host.rpartition("@")[0]:
+            return "path: has a password in it: take it out, and name where it is in [source.fetch]"
+        if not host or not rest.rpartition("/")[2]:
+            return f"path: name machine and files: {source.scheme}://LOGIN@HOST/FOLDER/*.csv"
+        folder = rest.rpartition("/")[0]
+    if any(character in folder for character in "*?["):
+        return "path: wildcards only in the file's name, for example exports/*.xml"
+    return ""
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -141,6 +141,10 @@ class Spool:
             return Seen.FIRST
         return Seen.ALIKE if found[0] == whole else Seen.DIFFERENT
 
+    def see_all(self, db: sqlite3.Connection, objects: Sequence[tuple[str, str, bytes]]) -> None:
+        """Note that the file holds objects, each with its type, RefId and digest, which it did not hold before."""
+        db.executemany("INSERT OR REPLACE INTO temp.seen VALUES (?, ?, ?)", objects)
+
     def pass_over(self, db: sqlite3.Connection, object_type: str, ref_id: str) -> None:
         """Note that the file holds an object that is not to be published now, so that it has not vanished."""
         db.execute("INSERT OR IGNORE INTO temp.seen VALUES (?, ?, x'')", (object_type, ref_id))

@@ -20,7 +20,7 @@ from broker.protocol.identifiers import RefId
 DATABASE: Final = "agent.db"
 LOCK: Final = "agent.lock"
 _BUSY_SECONDS: Final = 30.0
-_VERSION: Final = 3
+_VERSION: Final = 4
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -88,6 +88,27 @@ CREATE TABLE learners (
 CREATE INDEX learners_ask ON learners (ask) WHERE ask = 1;
 ALTER TABLE files ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE files ADD COLUMN again INTEGER NOT NULL DEFAULT 0
+"""
+_FEEDS: Final = """
+-- records by the digest of all that they hold, each with the objects that it made, one of them the main; see remembered
+CREATE TABLE IF NOT EXISTS records (
+    source TEXT NOT NULL, digest BLOB NOT NULL, n INTEGER NOT NULL, object_type TEXT NOT NULL, ref_id TEXT NOT NULL,
+    whole BLOB NOT NULL, main INTEGER NOT NULL, PRIMARY KEY (source, digest, n)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS records_object ON records (object_type, ref_id, source, main);
+-- a record is known only while each of its objects is published as it made it, whatever changes that
+CREATE TRIGGER IF NOT EXISTS records_of_changed AFTER INSERT ON sync BEGIN DELETE FROM records WHERE
+    source = new.source AND digest IN (SELECT digest FROM records
+    WHERE object_type = new.object_type AND ref_id = new.ref_id AND source = new.source); END;
+CREATE TRIGGER IF NOT EXISTS records_of_deleted AFTER DELETE ON sync BEGIN DELETE FROM records WHERE
+    source = old.source AND digest IN (SELECT digest FROM records
+    WHERE object_type = old.object_type AND ref_id = old.ref_id AND source = old.source); END;
+CREATE TRIGGER IF NOT EXISTS records_of_forgotten AFTER DELETE ON published BEGIN DELETE FROM records WHERE
+    (source, digest) IN (SELECT source, digest FROM records
+    WHERE object_type = old.object_type AND ref_id = old.ref_id); END;
+
+-- how far each feed was read, and under which settings and mappings
+CREATE TABLE IF NOT EXISTS markers (source TEXT PRIMARY KEY, mark TEXT NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+DELETE FROM records
 """
 _FROM_1: Final = "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'SIF_Event'"
 _FILL: Final = "UPDATE files SET again = 2"
@@ -238,7 +259,8 @@ def now() -> str:
 def _make_tables(db: sqlite3.Connection, version: int) -> None:
     """Bring a database of an earlier *version*, 0 for an empty one, up to this one."""
     steps = {0: (_TABLES, _EXCHANGES), 1: (_FROM_1, _EXCHANGES)}.get(version, ())
-    for step in (*steps, _LEARNERS, _FILL):
+    since_3 = (_LEARNERS, _FILL) if version < 3 else ()
+    for step in (*steps, *since_3, _FEEDS):
         for statement in step.split(";\n"):
             db.execute(statement)
 

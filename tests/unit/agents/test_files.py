@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.files import Arrivals, matching
+from agents.files import Arrivals, matching, settings_mark
 from agents.settings import read_settings
 
 
@@ -60,3 +60,17 @@ def test_matching_files_come_oldest_first_without_hidden_ones_and_folders(tmp_pa
     assert [path.name for path in matching(tmp_path / "*.xml")] == ["c.xml", "a.xml", "b.xml"]
     assert [path.name for path in matching(tmp_path / "*.xml", newest_only=True)] == ["b.xml"]
     assert matching(tmp_path / "nowhere" / "*.xml") == []
+
+
+def test_files_are_read_anew_for_what_decides_what_they_become_and_for_nothing_else(tmp_path: Path) -> None:
+    def mark(path: str, more: str = "") -> str:
+        file = tmp_path / "mis.toml"
+        file.write_text(f'id = "m"\n[[source]]\nconnector = "csv"\npath = "{path}"\nmapping = ["csv/staff"]\n{more}')
+        return settings_mark(read_settings(file).sources[0], "mappings")
+
+    url = "sftp://mis@office.example.org/*.csv"
+    # as the versions before this one had it, so that an upgrade reads no file anew
+    assert mark("*.csv") == "0a66fdaabe98006d"
+    assert mark(url) == mark(url, 'every = "1d"\n[source.fetch]\npassword = "env:OTHER"\n')
+    assert mark(url) != mark(url, "complete = true\n")
+    assert mark(url) != mark(url, 'delimiter = ";"\n')

@@ -26,6 +26,7 @@ from agents.settings import read_settings
 from agents.show import status, status_tables
 from agents.spool import Spool
 from agents.store import Store
+from agents.units import Unit
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId, RefId
 from broker.protocol.identity import MAX_LEARNERS, Claim, Outcome, Place
@@ -477,7 +478,7 @@ def test_a_file_that_is_being_read_when_a_learner_moves_is_read_again_when_the_z
     translate = site.scanner._translate
     moved: list[RefId] = []
 
-    def moves(source: SourcePart, item: Item, reading: Reading, made: _Made) -> None:
+    def moves(source: SourcePart, item: Unit, reading: Reading, made: _Made) -> None:
         translate(source, item, reading, made)
         if made.objects and not moved:
             moved.append(THIRD)

@@ -205,6 +205,34 @@ def test_a_changed_mapping_is_applied_to_files_read_before(tmp_path: Path, schem
     assert site.scan() == {"WorkforcePersonal Change": 1}
 
 
+@pytest.mark.parametrize("changed", ["mine.toml", "ground.toml", "names.csv", "codes/posts.toml"])
+def test_a_change_of_a_mapping_beside_the_agents_file_or_of_what_it_is_made_of_is_applied(
+    tmp_path: Path, schema: SchemaSet, changed: str
+) -> None:
+    site = Site(tmp_path, schema, 'connector="csv"\npath="staff.csv"\nmapping=["mine.toml"]')
+    (tmp_path / "codes").mkdir()
+    files = {
+        "mine.toml": 'base = "ground"\n[fields]\n"LocalId" = { from = "Staff Code", convert = "lookup:names.csv" }\n',
+        "ground.toml": 'base = "csv/staff"\n[fields]\n"PersonalInformation/Name[@Type=\'C\']/Title" = { const = "M" }\n'
+        '"PersonalInformation/Name[@Type=\'C\']/PreferredGivenName" = { from = "Surname", codes = "posts" }\n',
+        "names.csv": "Code,Name\nA1,M\n",
+        "codes/posts.toml": '[codes]\nFenn = "M"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "staff.csv").write_text(staff("A1"))
+    assert site.scan() == {"WorkforcePersonal Add": 1}
+    assert site.scan() == {}
+
+    text = files[changed]
+    (tmp_path / changed).write_text(text.replace('"M"', '"N"') if '"M"' in text else text.replace("A1,M", "A1,N"))
+    if changed == "mine.toml":
+        (tmp_path / changed).write_text(
+            text.replace('"LocalId"', "\"PersonalInformation/Name[@Type='C']/MiddleNames\"")
+        )
+    assert site.scan() == {"WorkforcePersonal Change": 1}
+
+
 def test_every_fault_of_an_agents_parts_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "mis.toml"
     file.write_text(

@@ -79,6 +79,42 @@ def test_what_is_wrong_is_told_with_file_place_and_remedy(
     assert all(word in str(caught.value) for word in words)
 
 
+@pytest.mark.parametrize(
+    ("path", "more", "words"),
+    [
+        ("sftp://mis:guessed@office.example.org/out/*.csv", "", "has a password in it: take it out"),
+        ("sftp://mis@office.example.org/o*t/pupils.csv", "", "wildcards only in the file's name"),
+        ("sftp://mis@office.example.org/out/", "", "name machine and files: sftp://LOGIN@HOST"),
+        ("sftp://office.example.org", "", "name machine and files"),
+        ("out/*.csv", '[source.fetch]\npassword = "guessed"\n', "fetch: is for files of another machine"),
+    ],
+    ids=["password", "wildcard", "no-file", "no-folder", "fetch-without-machine"],
+)
+def test_a_path_on_another_machine_that_cannot_be_used_is_refused_without_showing_a_password(
+    tmp_path: Path, path: str, more: str, words: str
+) -> None:
+    file = write(tmp_path, WHOLE.replace("reports/pupils.csv", path) + more)
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(file)
+    assert f"{file}: source 1: " in str(caught.value)
+    assert words in str(caught.value)
+    assert "guessed" not in str(caught.value)
+
+
+def test_files_of_another_machine_are_kept_in_a_folder_of_their_own_in_the_agents_state(tmp_path: Path) -> None:
+    one, other = "sftp://mis@[2001:db8::1]:2222/out/*.csv", "sftp://mis@office.example.org/out/*.csv"
+    patterns = []
+    for url in (one, one, other):
+        settings = read_settings(write(tmp_path, WHOLE.replace("reports/pupils.csv", url)))
+        assert settings.sources[0].scheme == "sftp"
+        patterns.append(settings.pattern(settings.sources[0]))
+
+    assert patterns[0] == patterns[1] != patterns[2]
+    assert {pattern.name for pattern in patterns} == {"*.csv"}
+    assert {pattern.parents[1] for pattern in patterns} == {tmp_path / "state/mis/fetched"}
+
+
 def test_all_faults_are_told_at_once_and_no_value_is_shown(tmp_path: Path) -> None:
     wrong = WHOLE.replace('"1h"', '"soon"').replace('"2.5%"', '"lots"').replace("zone =", "zones =")
 
