@@ -1,5 +1,9 @@
-"""Every mapping of the library on a record like those of real exports; what is expected is in tests/data/mappings."""
+"""Every mapping of the library on a record like those of real exports; what is expected is in tests/data/mappings.
 
+What the packs' examples become is tested with the commands for packs.
+"""
+
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +12,8 @@ from lxml import etree
 
 import schemas
 from mappings import InwardMapping, Record, RefIds, load, shipped_names
+from mappings.packs import packs
+from mappings.shelves import LIBRARY
 
 DATA = Path(__file__).parents[2] / "data" / "mappings"
 RECORDS = {
@@ -38,6 +44,8 @@ RECORDS = {
     "census/exclusions": "census/pupil",
     "pep/plan": "pep/plans",
 }
+READMES = ("arbor-like", "roll", "sims-like", "staff")
+GIVEN = {"LA Number", "Estab Number", "Academic Year"}  # by the connector's constants
 
 
 def _inward(name: str) -> InwardMapping:
@@ -46,8 +54,59 @@ def _inward(name: str) -> InwardMapping:
     return mapping
 
 
-def test_every_inward_mapping_of_the_library_has_an_example() -> None:
-    assert {name for name in shipped_names() if not name.startswith("oneroster/")} == set(RECORDS)
+def test_every_inward_mapping_of_the_library_has_a_record_here_or_an_example_in_its_pack() -> None:
+    shown = {name for pack in packs().values() for source in pack.sources if source.example for name in source.mapping}
+    inward = {name for name in shipped_names() if isinstance(load(name), InwardMapping)}
+
+    assert inward == shown
+    assert inward >= set(RECORDS)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readme_of_a_pack_names_every_column_that_its_mappings_read(name: str) -> None:
+    text = (LIBRARY / name / "README.md").read_text("utf-8")
+    read = {
+        field for source in packs()[name].sources for mapping in source.mapping for field in _inward(mapping).sources
+    }
+    known = {
+        re.sub("[0-9]", "1", cell.strip())
+        for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+        for cell in re.split(r",|\.\.\.", row)
+    }
+
+    assert {re.sub("[0-9]", "1", field.removeprefix("/")) for field in read} - known - GIVEN - {"#"} == set()
+
+
+def _changes() -> dict[str, tuple[str, str, str]]:
+    """Return what READMEs say that a site can put into files of its own: pack, file, content."""
+    found = {}
+    for name in READMES:
+        text = (LIBRARY / name / "README.md").read_text("utf-8")
+        for file, content in re.findall(r"`mappings/([\w/-]+)\.toml`.*?```toml\n(.*?)```", text, re.DOTALL):
+            found[f"{name}: {file}"] = (name, file, content)
+    return found
+
+
+@pytest.mark.parametrize(("name", "file", "content"), _changes().values(), ids=list(_changes()))
+def test_what_a_readme_says_that_a_site_can_change_is_changed_and_the_rest_stays(
+    name: str, file: str, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / f"{file}.toml").write_text(content, "utf-8")
+    names = [mapping for mapping in shipped_names() if mapping.startswith(f"{name}/")]
+
+    shipped = [line for mapping in names for line in load(mapping).lines]
+    changed = [line for mapping in names for line in load(mapping, [tmp_path]).lines]
+
+    assert any(line not in shipped for line in changed)
+    assert any(line in shipped for line in changed)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_readme_says_what_a_site_can_change_and_where(name: str) -> None:
+    based = (LIBRARY / name / "README.md").read_text("utf-8").count("\nbase = ")
+
+    assert sum(pack == name for pack, _, _ in _changes().values()) == based > 0
 
 
 @pytest.mark.parametrize("name", RECORDS)
