@@ -103,6 +103,10 @@ def refuse_readable(path: Path, error: Callable[[str], ZoneError] = Configuratio
         mode = path.stat().st_mode
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}): check the path and its rights") from cause
+    _refuse_mode(path, mode, error)
+
+
+def _refuse_mode(path: Path, mode: int, error: Callable[[str], ZoneError]) -> None:
     if stat.S_IMODE(mode) & 0o077:
         raise error(f"{path}: can be read by others than its owner: run chmod 600 {path}")
 
@@ -116,18 +120,24 @@ def _variable(name: str, error: Callable[[str], ZoneError]) -> str:
 
 def _file(path: Path, error: Callable[[str], ZoneError]) -> str:
     try:
-        if not path.is_file():
-            raise error(f"{path}: there is no such file: put the secret there, then run chmod 600 {path}")
-        refuse_readable(path, error)
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        # What is looked at is what was opened: a name may have come to mean another file in between.
+        with open(path, "rb", opener=_without_waiting) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            _refuse_mode(path, mode, error)
+            content = file.read(_MAX_BYTES + 1) if stat.S_ISREG(mode) else b""
         if len(content) > _MAX_BYTES:
             raise error(f"{path}: larger than {_MAX_BYTES:,} bytes: put the secret alone there")
         return content.decode("utf-8").rstrip("\r\n")
+    except (FileNotFoundError, IsADirectoryError):
+        raise error(f"{path}: there is no such file: put the secret there, then run chmod 600 {path}") from None
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}): check its rights") from cause
     except UnicodeDecodeError:
         raise error(f"{path}: is not UTF-8: save it as UTF-8") from None  # its text quotes the content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # else a pipe without a writer waits for one
 
 
 __all__ = ["AgentFile", "Secret", "folder_of", "refuse_readable"]

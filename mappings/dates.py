@@ -14,6 +14,7 @@ _MONTHS: Final = (
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTH_OF: Final[Mapping[str, int]] = MappingProxyType(
     {spelt.casefold(): number for number, name in enumerate(_MONTHS, start=1) for spelt in (name, name[:3])}
+    | {"sept": 9}
 )
 _DIRECTIVE: Final = re.compile(r"%(.?)")
 _READ: Final[Mapping[str, str]] = MappingProxyType(
@@ -23,7 +24,7 @@ _READ: Final[Mapping[str, str]] = MappingProxyType(
         "Y": r"(?P<Y>[0-9]{4})",
         "y": r"(?P<y>[0-9]{2})",
         "B": f"(?P<B>{'|'.join(_MONTHS)})",
-        "b": f"(?P<b>{'|'.join(name[:3] for name in _MONTHS)})",
+        "b": f"(?P<b>{'|'.join(name[:3] for name in _MONTHS).replace('Sep', 'Sept?')})",
         "A": f"(?:{'|'.join(_DAYS)})",
         "a": f"(?:{'|'.join(name[:3] for name in _DAYS)})",
         "H": r"(?:2[0-3]|[01]?[0-9])",
@@ -32,6 +33,19 @@ _READ: Final[Mapping[str, str]] = MappingProxyType(
         "%": "%",
     }
 )
+_TWO_DIGITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "d": r"(?P<d>3[01]|[12][0-9]|0[1-9])",
+        "m": r"(?P<m>1[0-2]|0[1-9])",
+        "H": r"(?:2[0-3]|[01][0-9])",
+        "M": r"(?:[0-5][0-9])",
+        "S": r"(?:[0-5][0-9])",
+    }
+)
+"""Where digits stand side by side: 1112014 may be the 1st of November or the 11th of January."""
+_DIGITS: Final = frozenset("dmyYHMS")
+_TIME: Final = r"(?:[T\s]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)?"
+"""What may follow a date, and is not looked at."""
 _WRITE: Final[Mapping[str, Callable[[date], str]]] = MappingProxyType(
     {
         "d": lambda day: f"{day.day:02}",
@@ -52,7 +66,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
     {"d": "dd", "m": "mm", "Y": "yyyy", "y": "yy", "B": "month", "b": "mon", "A": "day", "a": "day", "%": "%"}
     | {"H": "hh", "M": "mm", "S": "ss"}
 )
-_CENTURY_TURNS: Final = 69  # as in strptime (POSIX): 69 to 99 are 1969 to 1999
+_CENTURY_TURNS: Final = 40  # people at school are born from 1940 on; strptime's 69 would make staff of children to be
 
 
 class DatePatternError(ValueError):
@@ -92,13 +106,19 @@ class DatePattern:
         parts: list[str | Callable[[date], str]] = []
         for index, text in enumerate(texts):
             plain = index % 2 == 0
-            read += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(text)) if plain else _READ[text]
+            read += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(text)) if plain else _reading(texts, index)
             shown += text if plain else _SHOWN[text]
             parts.append(text if plain else _WRITE[text])
+        if not {"H", "M", "S"}.intersection(found):
+            read += _TIME
         return cls(shown, re.compile(read, re.IGNORECASE | re.ASCII), tuple(parts))
 
     def read(self, text: str) -> date | None:
-        """Return the date, or None when the text is not of this pattern or there is no such day."""
+        """Return the date, or None when the text is not of this pattern or there is no such day.
+
+        Days and months may be written with one digit, unless another number follows or goes before at once. A time
+        behind the date is passed over.
+        """
         found = self._read.fullmatch(text)
         if found is None:
             return None
@@ -113,6 +133,14 @@ class DatePattern:
     def write(self, day: date) -> str:
         """Return the date in this pattern; the time of day is midnight."""
         return "".join(part if isinstance(part, str) else part(day) for part in self._parts)
+
+
+def _reading(texts: list[str], index: int) -> str:
+    """Return the expression for the directive at a place of plain texts and directives in turn."""
+    letter = texts[index]
+    before = index > 1 and not texts[index - 1] and texts[index - 2] in _DIGITS
+    after = index + 2 < len(texts) and not texts[index + 1] and texts[index + 2] in _DIGITS
+    return _TWO_DIGITS.get(letter, _READ[letter]) if before or after else _READ[letter]
 
 
 def _year(values: dict[str, str]) -> int:

@@ -6,7 +6,7 @@ that scan may rely on the text being correct TOML.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ Where = tuple[str | int, ...]  # keys, and indexes in arrays, from the top of th
 MAX_BYTES: Final = 1_000_000
 MAX_DOTS: Final = 200  # in one line
 _POSITION: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR: Final = re.compile(r"[^,\]}\s#]+(?: \d[^,\]}\s#]*)?")
 _ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
@@ -139,7 +140,7 @@ def parse(text: str, file: str) -> Document:
     """Parse the text of a TOML file; *file* names it in problems.
 
     Raises:
-        MappingError: The text is not TOML.
+        MappingError: The text is not TOML, or has control characters in its texts.
     """
     text = text.replace("\r\n", "\n")
     _refuse_long_keys(text, file)
@@ -151,9 +152,33 @@ def parse(text: str, file: str) -> Document:
         line, column = (int(place[1]), int(place[2])) if place else (max(1, text.count("\n")), 1)
         reason = _POSITION.sub("", str(error)).replace(" (at end of document)", "").strip()
         raise MappingError([Problem(file, line, column, f"not TOML: {reason}")]) from error
+    except ValueError as error:  # Python's own limit on the digits of a number
+        raise MappingError(
+            [Problem(file, 1, 1, "a number with thousands of digits: this is not a mapping file")]
+        ) from error
     except RecursionError as error:
         raise MappingError([Problem(file, 1, 1, "nested too deeply: this is not a mapping file")]) from error
-    return Document(file, values, positions, (file,))
+    document = Document(file, values, positions, (file,))
+    if "\\" in text:  # written as they are, TOML refuses them itself
+        unseen = (where for where, found in _texts((), values) if _UNSEEN.search(found))
+        message = "has a character that cannot be seen, and that screens may obey: take it out"
+        problems = [document.problem(where, message) for where in unseen]
+        if problems:
+            raise MappingError(problems)
+    return document
+
+
+def _texts(where: Where, value: Any) -> Iterator[tuple[Where, str]]:
+    """Yield all texts and keys in a value, with their places."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*where, key), key
+            yield from _texts((*where, key), inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts((*where, index), inner)
 
 
 def _refuse_long_keys(text: str, file: str) -> None:

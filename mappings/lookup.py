@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,12 +71,12 @@ def read_lookup(argument: str, folder: Path) -> Lookup:
 def _text(name: str, folder: Path) -> str:
     if not _FILE.fullmatch(name):
         raise LookupFileError("lookup needs a CSV file beside the mapping: write lookup:schools.csv")
-    path = folder / name
     try:
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
             near = nearest(name, (other.name for other in folder.glob("*.csv")))
             raise LookupFileError(f"there is no file {name!r} beside the mapping", near)
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_no_link) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise LookupFileError(f"{name}: cannot be read: {error.strerror}") from error
@@ -85,6 +86,10 @@ def _text(name: str, folder: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise LookupFileError(f"{name}: is not UTF-8: save it as CSV UTF-8") from error
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)  # it may have become one since it was resolved
 
 
 def _columns(name: str, headings: list[str], columns: str) -> tuple[int, int]:

@@ -145,7 +145,10 @@ def shelves(library: Sequence[Path] = (), file: Path | None = None) -> Shelves:
 
 @cache
 def installed() -> Mapping[str, Path]:
-    """Return the folders of the packs that other packages bring, by name; nothing of these packages is run."""
+    """Return the folders of the packs that other packages bring, by name.
+
+    A package is looked for and not imported; one within another makes Python import the outer one.
+    """
     found = {}
     for entry in entry_points(group=GROUP):
         folder = _folder(entry.value)

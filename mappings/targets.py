@@ -7,7 +7,7 @@ from typing import Final
 
 import schemas
 from mappings.builder import Leaf, ListOf, Target
-from mappings.converters import ConvertError, iso_date, number
+from mappings.converting import ConvertError, iso_date, number
 from mappings.document import Where
 from mappings.problems import nearest
 from mappings.scope import Scope

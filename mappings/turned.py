@@ -7,7 +7,7 @@ from typing import Any
 from lxml import etree
 
 from mappings.codes import CodeTable, UnknownCodeError
-from mappings.converters import Converter, ConvertError
+from mappings.converting import Converter, ConvertError
 from mappings.records import Record
 from mappings.selection import Cells, Column, Columns, Origin
 from mappings.spec import Step

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from mappings.codes import CodeTable, UnknownCodeError
-from mappings.converters import Converter, ConvertError
+from mappings.converting import Converter, ConvertError
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

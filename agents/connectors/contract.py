@@ -8,17 +8,20 @@ Each is found by its name in the entry point group ``sifzone.connectors``; a Fet
 ``sifzone.fetchers``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Final, Literal, Protocol, runtime_checkable
 
 from lxml import etree
 from pydantic import BaseModel, ConfigDict
 
 from broker.protocol.envelope import Action
 from broker.protocol.errors import ZoneError
-from mappings import Objects, OutwardMapping, Record
+from mappings import Objects, OutwardMapping, Record, RowProblem
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts to which nothing crosses a network, so that it need not be encrypted."""
 
 
 class SourceError(ZoneError):
@@ -193,6 +196,11 @@ class Target(Protocol):
         """
 
 
+def refused(table: str, problems: Iterable[RowProblem]) -> Iterator[str]:
+    """Yield ``table: reason`` for each row that a mapping could not make, as ``Written.left_out`` counts them."""
+    return (f"{table}: {problem.rule} {problem.target}" for problem in problems if problem.severity == "refuse")
+
+
 class Desk(Protocol):
     """What a target may remember in the agent's database, and publish."""
 
@@ -232,4 +240,7 @@ __all__ = [
     "SourceProblem",
     "TargetError",
     "Written",
+    "refused",
+    # where it is
+    "LOOPBACK",
 ]

@@ -23,6 +23,10 @@ from agents.connectors.texts import (
 )
 
 _DELIMITERS: Final = ",;\t|"
+_MAX_ROW: Final = 4 * MAX_LINE
+"""Most characters in a row, over all of its lines."""
+_END: Final = "\x00"
+"""Read behind the last line, as a row of its own: if it is in a cell, that cell was never closed."""
 _SNIFFED: Final = 25
 """Lines by which the delimiter is told."""
 _SEP: Final = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
@@ -89,29 +93,60 @@ def csv_rows(opener: Opener, encoding: Encoding, options: CsvOptions, file: str 
         SourceError: Not text, or no CSV.
     """
     delimiter, has_sep = _delimiter(opener, encoding, options)
-    which = f"{file}: " if file else ""
-    csv.field_size_limit(MAX_LINE)
     with open_text(opener, encoding) as text:
         lines = read_lines(text, file)
         if has_sep:
             next(lines)
-        reader = _reader(lines, delimiter, options)
-        number = 0
-        while True:
-            number += 1
-            begins = reader.line_num + 1 + has_sep
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                message = f"{which}a row that is no CSV: look for a quotation mark that is not closed"
-                raise SourceError(message, begins) from error
-            if cells is None:
-                return
+        rows = read_cells(lines, file, 1 + has_sep, delimiter, quoted=options.quoted)
+        for number, (_, cells) in enumerate(rows, start=1):
             fault = _fault(cells, encoding)
             if fault is not None:
                 yield SourceProblem(f"{file} row {number}".lstrip(), *fault, "refuse")
             elif any(map(str.strip, cells)):
                 yield number, cells
+
+
+def read_cells(
+    lines: Iterator[str], file: str = "", first: int = 1, delimiter: str = ",", *, quoted: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line that each row begins on, and its cells, none for a blank one.
+
+    Args:
+        lines: From :func:`read_lines`, so that none has a NUL.
+        file: Its name, for errors, where it is one of several.
+        first: Number of the first of the lines.
+        delimiter: Between cells.
+        quoted: Cells may be in quotation marks.
+
+    Raises:
+        SourceError: A row that is too long, or a quotation mark that is not closed: the rows behind it are in its cell.
+    """
+    size = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for line in lines:
+            size += len(line)
+            if size > _MAX_ROW:
+                raise csv.Error
+            yield line
+        yield _END
+
+    csv.field_size_limit(MAX_LINE)
+    reader = _reader(counted(), delimiter, quoted=quoted)
+    while True:
+        begins, size = first + reader.line_num, 0
+        try:
+            cells = next(reader)
+        except csv.Error:
+            cells = ["", _END]
+        if cells == [_END]:
+            return
+        if cells and cells[-1].endswith(_END):
+            which = f"{file}: " if file else ""
+            message = f"{which}a row that is no CSV: look for a quotation mark that is not closed"
+            raise SourceError(message, begins)
+        yield begins, cells
 
 
 def _fault(cells: list[str], encoding: Encoding) -> tuple[str, str] | None:
@@ -146,7 +181,7 @@ def _sniff(sample: list[str], options: CsvOptions) -> str:
     widest = (1, 0)
     for order, delimiter in enumerate(_DELIMITERS):
         with suppress(csv.Error):
-            widths = [len(cells) for cells in _reader(sample, delimiter, options) if cells]
+            widths = [len(cells) for cells in _reader(sample, delimiter, quoted=options.quoted) if cells]
             first = next((index for index, width in enumerate(widths) if width > 1), None)
             if first is None:
                 continue
@@ -156,8 +191,8 @@ def _sniff(sample: list[str], options: CsvOptions) -> str:
     return _DELIMITERS[min(likely)[-1] if likely else -widest[1]]
 
 
-def _reader(lines: Iterable[str], delimiter: str, options: CsvOptions) -> Any:  # the stubs have no public name for it
-    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if options.quoted else csv.QUOTE_NONE)
+def _reader(lines: Iterable[str], delimiter: str, *, quoted: bool) -> Any:  # the stubs have no public name for it
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
 
 
-__all__ = ["CsvOptions", "CsvSource", "csv_rows", "encoding_problems"]
+__all__ = ["CsvOptions", "CsvSource", "csv_rows", "encoding_problems", "read_cells"]

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from agents.connectors.contract import TargetError, Written
+from agents.connectors.contract import TargetError, Written, refused
 from agents.connectors.sets import csv_text, guarded, switch
 from agents.connectors.texts import check_encoding
 from broker.protocol.errors import ConfigurationError
@@ -101,9 +101,7 @@ class CsvTarget:
         for mapping in self._mappings:
             _, rows = tables.setdefault(mapping.table, (mapping.columns, {}))
             made = mapping.rows(objects)
-            for problem in made.problems:
-                if problem.severity == "refuse":
-                    left_out[f"{mapping.table}: {problem.rule} {problem.target}"] += 1
+            left_out.update(refused(mapping.table, made.problems))
             for row in made.rows:
                 if rows.setdefault(row[mapping.key], row) is not row:
                     left_out[f"{mapping.table}: {mapping.key} twice"] += 1

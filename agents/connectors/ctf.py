@@ -19,6 +19,7 @@ from lxml import etree
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from agents.connectors.contract import Item, SourceError, SourceProblem
+from agents.connectors.xml import forget
 from broker.protocol.documents import Meter, check_around, has_doctype, line_of, root_begins
 from broker.protocol.errors import NotWellFormed
 from mappings import Converter, ConvertError, Record
@@ -268,23 +269,12 @@ def _parsed(
                             check_around(around)
                     yield kind, element
                     if kind == "end" and element.tag != "CTfile":
-                        _forget(element)
+                        forget(element)
                         held.freed()
             parser.close()
         except NotWellFormed as error:
             raise SourceError(error.reason, error.line) from None
     yield from cast("Iterator[tuple[str, etree._Element]]", parser.read_events())
-
-
-def _forget(element: etree._Element) -> None:
-    """Free an element and all that stands before it in the file, so that memory does not grow with the file."""
-    element.clear()
-    parent = element.getparent()
-    while parent is not None:
-        parent.text = None
-        while parent[0] is not element:
-            del parent[0]
-        element, parent = parent, parent.getparent()
 
 
 def _record(position: str, element: etree._Element, header: Mapping[str, str], parent: Record | None) -> Record:

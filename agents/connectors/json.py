@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agents.connectors.changes import Greatest, GrowingTime, GrowingVersion
 from agents.connectors.contract import Item, Marker, SourceError, SourceProblem
+from agents.connectors.tables import MAX_CELL
 from agents.connectors.web import WebOptions, WebService, same_origin
 from mappings import Record
 
@@ -29,13 +30,14 @@ _MAX_PAGES: Final = 10_000
 _MAX_VALUES: Final = 3_000_000
 """Values in a page: a list of empty objects takes twenty times the memory of its text."""
 _MAX_DEPTH: Final = 20
-_MAX_CELL: Final = 32 * 1024
 _MAX_TAG: Final = 500
 _DIGITS: Final = 100
 _SHOWN: Final = 40
 _LOOKED_AT: Final = 25
 _DATA: Final = re.compile(r"[0-9]{4}|@.*\.")
 """A name with this in it may be somebody's number or address, not the name of a field."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON can write and nothing can store."""
 
 Dotted = Annotated[str, Field(pattern=r"^[^.\x00-\x1f]+(\.[^.\x00-\x1f]+)*$", max_length=200)]
 
@@ -267,7 +269,7 @@ def _next(paging: Paging | None, first: httpx.URL, url: httpx.URL, page: _Page) 
             return url.copy_set_param(param, int(url.params[param]) + 1) if page.records else None
         case ByCursor(param=param, field=field):
             cursor = _follow(page.body, field)
-            return first.copy_set_param(param, str(cursor)) if isinstance(cursor, str) and cursor else None
+            return _with_cursor(first, param, cursor) if isinstance(cursor, str) and cursor else None
         case ByNext(field=field):
             written = _follow(page.body, field)
         case ByLink():
@@ -283,6 +285,13 @@ def _next(paging: Paging | None, first: httpx.URL, url: httpx.URL, page: _Page) 
     if not same_origin(found, first) or found.userinfo:
         raise SourceError("the next page is on another server, which is not asked: tell whoever runs the service")
     return found.copy_with(fragment=None)
+
+
+def _with_cursor(first: httpx.URL, param: str, cursor: str) -> httpx.URL:
+    try:
+        return first.copy_set_param(param, cursor)
+    except (httpx.InvalidURL, ValueError):  # too long; half of a character
+        raise SourceError("what the next page is asked with fits into no address: check field in paging") from None
 
 
 def _parse(content: bytes) -> Any:
@@ -356,7 +365,7 @@ def _leaves(
         problems.append(SourceProblem(position, "depth", f"goes deeper than {_MAX_DEPTH} levels", "refuse"))
         return
     for key, inner in value.items():
-        path = prefix + " ".join(key.split())
+        path = prefix + " ".join(_HALF.sub("\N{REPLACEMENT CHARACTER}", key).split())
         if isinstance(inner, dict):
             yield from _leaves(position, inner, f"{path}/", problems, depth - 1)
         elif path != prefix:
@@ -384,8 +393,11 @@ def _text(position: str, path: str, value: Any, problems: list[SourceProblem]) -
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value).strip()
-    if len(text) > _MAX_CELL:
-        message = f"{path!r} holds more than {_MAX_CELL:,} characters"
+    if _HALF.search(text):
+        message = f"{path!r} holds half of a character: correct it where it comes from"
+        problems.append(SourceProblem(position, "characters", message, "refuse"))
+    if len(text) > MAX_CELL:
+        message = f"{path!r} holds more than {MAX_CELL:,} characters"
         problems.append(SourceProblem(position, "cell-size", message, "refuse"))
     return text
 

@@ -21,7 +21,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.connectors.contract import TargetError, Written
+from agents.connectors.contract import TargetError, Written, refused
 from agents.connectors.oneroster_files import COLUMNS, FILES, MANIFEST, REFERENCES, Version, manifest_table, zip_of
 from agents.connectors.sets import csv_text, put_file, put_folder, switch
 from broker.protocol.errors import ConfigurationError
@@ -110,9 +110,7 @@ class OneRosterTarget:
         for mapping in self._mappings:
             table = tables.setdefault(mapping.table, {})
             made = mapping.rows(objects)
-            for problem in made.problems:
-                if problem.severity == "refuse":
-                    left_out[f"{mapping.table}: {problem.rule} {problem.target}"] += 1
+            left_out.update(refused(mapping.table, made.problems))
             for values in made.rows:
                 row = {column: _safe(column, value) for column, value in values.items()}
                 if _ID.fullmatch(row.get("sourcedId", "")) is None:

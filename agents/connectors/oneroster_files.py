@@ -4,7 +4,6 @@ What the rows mean is others' work. :func:`read_tables` and :func:`write_tables`
 written back cell by cell.
 """
 
-import csv
 import io
 import re
 import zipfile
@@ -15,9 +14,10 @@ from types import MappingProxyType
 from typing import BinaryIO, Final, Literal
 
 from agents.connectors.contract import SourceError, SourceProblem
+from agents.connectors.csv import read_cells
 from agents.connectors.sets import csv_text, put_file, put_folder
 from agents.connectors.tables import MAX_CELL, MAX_COLUMNS
-from agents.connectors.texts import MAX_LINE, find_encoding, open_text, read_lines
+from agents.connectors.texts import find_encoding, open_text, read_lines
 from agents.connectors.zips import ZIP_FAULTS, check_packing, entries, open_entry
 
 Version = Literal["1.1", "1.2"]
@@ -151,22 +151,17 @@ class Package:
             SourceError: Not text, or no CSV.
         """
         name, opener, line = self.names[table], self.openers[table], 1
-        csv.field_size_limit(MAX_LINE)
         try:
             # UTF-8 by the standard, and Windows' by some systems; a mixture is neither.
             encoding = replace(find_encoding(opener, "auto"), is_damaged=False)
             with open_text(opener, encoding) as text:
-                reader = csv.reader(read_lines(text, name, as_they_are=True))
-                for number, cells in enumerate(reader, start=1):
+                rows = read_cells(read_lines(text, name, as_they_are=True), name)
+                for number, (line, cells) in enumerate(rows, start=1):
                     if len(cells) > MAX_COLUMNS or any(len(cell) > MAX_CELL for cell in cells):
                         message = f"{name}: more cells, or longer ones, than a row has: look for a quotation mark"
                         raise SourceError(message, line)
                     if cells:
                         yield number, cells
-                    line = reader.line_num + 1
-        except csv.Error as error:
-            message = f"{name}: a row that is no CSV: look for a quotation mark that is not closed"
-            raise SourceError(message, line) from error
         except ZIP_FAULTS as error:
             raise SourceError(f"{name}: damaged in the zip: send it again", line) from error
 

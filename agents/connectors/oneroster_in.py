@@ -31,6 +31,13 @@ _LOOKED_UP: Final = ("orgs", "academicSessions", "courses", "classes")
 """Tables whose rows are kept while others are read: small ones beside users and enrollments."""
 _REMOVED: Final = frozenset({"tobedeleted", "inactive"})
 _STUDENT: Final = "student"
+_KINDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "orgs": ("type", ("local", "school")),
+    "academicSessions": ("type", ("term",)),
+    "users": ("role", (_STUDENT, "teacher")),
+    "enrollments": ("role", (_STUDENT,)),
+}
+"""By table, the column that says what a row is, and the values that mappings tell apart."""
 _OF_THE_ROW: Final = frozenset({"status", "dateLastModified"})
 _NOT_READ: Final = frozenset({"password"})
 """Some systems send it, in plain text; it is not for anybody here."""
@@ -92,7 +99,8 @@ class OneRosterSource:
         Fields are named by column. Besides:
 
         - ``table``: which one the row is of.
-        - ``removed``: ``true`` where the status is tobedeleted or inactive.
+        - ``removed``: ``true`` where the status is tobedeleted or inactive. Such a row may have nothing but its id: it
+          is there once with each ``role`` or ``type`` that what it was may have had.
         - ``COLUMN/FIELD``: a field of the row that COLUMN names, the first of several: ``schoolSourcedId/identifier``.
         - ``schoolYear`` of courses and classes, by their academic sessions.
         - of users: ``demographics/birthDate`` and ``demographics/sex``; in 1.2, ``role``, ``orgSourcedIds``,
@@ -121,7 +129,7 @@ class OneRosterSource:
         names = {table: found for table, (found, _) in headings.items()}
         kept = self._kept(package, names)
         for table in tables:
-            yield from self._records(package, manifest, table, names[table], kept)
+            yield from self._records(package, table, names[table], kept)
 
     def _rows(self, package: Package, table: str, names: list[str]) -> Iterator[_Row | SourceProblem]:
         """Yield the rows of a table that have an id."""
@@ -154,22 +162,13 @@ class OneRosterSource:
                 _set_year(fields, column, kept)
         return kept
 
-    def _records(
-        self, package: Package, manifest: Manifest, table: str, names: list[str], kept: _Kept
-    ) -> Iterator[Item]:
-        removed = 0
+    def _records(self, package: Package, table: str, names: list[str], kept: _Kept) -> Iterator[Item]:
         for row in self._rows(package, table, names):
             if isinstance(row, SourceProblem):
                 yield row
                 continue
-            removed += _is_removed(row.fields)
-            yield _record(table, row, kept)
-        if removed and manifest.modes[table] == "delta":
-            message = (
-                f"{removed} rows say that what they were is gone, and a delta withdraws nothing: send a bulk package "
-                "to a source with complete = true"
-            )
-            yield SourceProblem(package.names[table], "to-be-deleted", message)
+            for one in _as_all_it_may_be(table, row):
+                yield _record(table, one, kept)
 
 
 def _headings(package: Package, manifest: Manifest, table: str) -> tuple[list[str], list[SourceProblem]]:
@@ -294,6 +293,16 @@ def _set_year(fields: Fields, column: str, kept: _Kept) -> None:
 
 def _ids(cell: str) -> list[str]:
     return [one for part in cell.split(",") if (one := part.strip())]
+
+
+def _as_all_it_may_be(table: str, row: _Row) -> Iterator[_Row]:
+    """Yield a row; one that is removed and does not say what it was, once for each thing that it may have been."""
+    column, kinds = _KINDS.get(table, ("", ()))
+    if not _is_removed(row.fields) or not column or column in row.fields:
+        yield row
+        return
+    for kind in kinds:
+        yield _Row(row.position, {**row.fields, column: kind})
 
 
 def _is_removed(fields: Fields) -> bool:

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from agents.connectors.contract import Desk, TargetError, Written
+from agents.connectors.contract import LOOPBACK, Desk, TargetError, Written, refused
 from agents.connectors.sets import csv_text, guarded
 from agents.credentials import AgentFile, Secret
 from agents.mail import MailError, send
@@ -31,7 +31,6 @@ from broker.protocol.durations import Duration
 from broker.protocol.errors import ConfigurationError
 from mappings import Objects, OutwardMapping
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _MAX_ATTACHED: Final = 10 << 20
 _AT: Final = "at"
@@ -72,7 +71,7 @@ class SmtpOptions(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.security == "none" and self.host not in _LOOPBACK:
+        if self.security == "none" and self.host not in LOOPBACK:
             raise ValueError('the mail would cross the network in clear: set security = "starttls" or "tls"')
         if self.security == "none" and self.attach:
             raise ValueError('attach needs an encrypted connection: set security = "starttls" or "tls"')
@@ -182,9 +181,7 @@ class SmtpTarget:
         rows: dict[str, dict[str, Mapping[str, str]]] = {}
         for mapping in self._mappings:
             made = mapping.rows(objects)
-            for problem in made.problems:
-                if problem.severity == "refuse":
-                    left_out[f"{mapping.table}: {problem.rule} {problem.target}"] += 1
+            left_out.update(refused(mapping.table, made.problems))
             columns[mapping.table] = tuple(dict.fromkeys([*columns.get(mapping.table, ()), *mapping.columns]))
             table = rows.setdefault(mapping.table, {})
             for row in made.rows:

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, MetaData, Table, Text, bindparam, delete, insert, select, update
 
-from agents.connectors.contract import TargetError, Written
-from agents.connectors.sql import (
+from agents.connectors.contract import TargetError, Written, refused
+from agents.connectors.databases import (
     DatabaseOptions,
     Name,
     check_driver,
@@ -167,9 +167,7 @@ def _made(found: _Place, objects: Objects, left_out: Counter[str]) -> dict[str, 
     """Return the rows by key, without those that do not fit."""
     name = found.mapping.table
     made = found.mapping.rows(objects)
-    for problem in made.problems:
-        if problem.severity == "refuse":
-            left_out[f"{name}: {problem.rule} {problem.target}"] += 1
+    left_out.update(refused(name, made.problems))
     rows: dict[str, Row] = {}
     for row in made.rows:
         too_long = next((one for one, longest in found.longest.items() if len(row[one]) > longest), None)

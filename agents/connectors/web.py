@@ -4,27 +4,31 @@ What is in a document, and which one is next, is for whoever asks. Nothing is as
 the settings: redirections are not followed.
 """
 
+import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Annotated, Any, Final, Literal, Self
+from weakref import WeakSet
 
 import httpx
 from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2.client import OAuth2Client
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from agents.connectors.contract import SourceError
+from agents.connectors.contract import LOOPBACK, SourceError
 from agents.credentials import AgentFile, Secret
 from broker.protocol.durations import Duration
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SECRETS: Final = frozenset(
     ("token", "access_token", "secret", "client_secret", "password", "pwd", "key", "api_key", "apikey", "api-key")
 )
-_BODY_SECONDS: Final = 300.0
+_ANSWER_SECONDS: Final = 300.0
 """Longest time for one answer, however slowly its bytes drip."""
 _WAIT_SECONDS: Final = 60.0
 """Longest time that is waited for a busy service in one reading."""
@@ -51,7 +55,7 @@ def _address(written: str) -> str:
         raise ValueError("no address: write https://HOST/PATH") from None
     if url.userinfo or _SECRETS & {name.casefold() for name in url.params}:
         raise ValueError("a secret does not belong in an address: set bearer, basic or oauth")
-    is_safe = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+    is_safe = url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK)
     if not is_safe or not url.host or url.fragment:
         raise ValueError("write https://HOST/PATH: over http, what is sent can be read on its way")
     return written
@@ -147,7 +151,7 @@ class WebService:
             timeout=options.timeout.total_seconds(),
             follow_redirects=False,
             trust_env=False,
-            headers={"Accept": "application/json", "User-Agent": "sifzone"},
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "sifzone"},
         )
         self._token: Any = None
 
@@ -252,6 +256,7 @@ class _Bounded(httpx.BaseTransport):
 
     def __init__(self, inner: httpx.BaseTransport, max_bytes: int) -> None:
         self._inner, self._max_bytes = inner, max_bytes
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer with its body.
@@ -259,19 +264,46 @@ class _Bounded(httpx.BaseTransport):
         Raises:
             SourceError: It is too large, or takes too long.
         """
-        until = time.monotonic() + _BODY_SECONDS
+        late = threading.Event()
+        # A byte at a time, of the head too, is no silence, so that no timeout of a single reading ends it.
+        clock = threading.Timer(_ANSWER_SECONDS, self._end, (late,))
+        clock.daemon = True
+        clock.start()
+        request.extensions["trace"] = self._note
+        try:
+            response = self._read(request)
+        except httpx.TransportError:
+            if not late.is_set():
+                raise
+        finally:
+            clock.cancel()
+        if late.is_set():
+            raise SourceError(f"an answer that took more than {_ANSWER_SECONDS:.0f} seconds: ask for smaller pages")
+        return response
+
+    def _note(self, event: str, found: Mapping[str, Any]) -> None:
+        """Remember the sockets that are opened; httpcore tells of each step."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.add(found["return_value"].get_extra_info("socket"))
+
+    def _end(self, late: threading.Event) -> None:
+        late.set()
+        for each in list(self._sockets):
+            with suppress(OSError):
+                socket.socket.shutdown(each, socket.SHUT_RDWR)  # TLS has a shutdown of its own, for one thread alone
+
+    def _read(self, request: httpx.Request) -> httpx.Response:
         response = self._inner.handle_request(request)
+        if "," in response.headers.get("Content-Encoding", ""):
+            response.close()
+            raise SourceError("an answer that is packed twice: ask whoever runs the service to pack it once")
+        response.stream = _Limited(response.stream, self._max_bytes)
         parts: list[bytes] = []
         size = 0
         try:
             for part in response.iter_bytes():
                 size += len(part)
-                if size > self._max_bytes:
-                    raise SourceError(f"an answer of more than {self._max_bytes:,} bytes: ask for smaller pages")
-                if time.monotonic() > until:
-                    raise SourceError(
-                        f"an answer that took more than {_BODY_SECONDS:.0f} seconds: ask for smaller pages"
-                    )
+                _check_size(size, self._max_bytes)
                 parts.append(part)
         finally:
             response.close()
@@ -281,6 +313,29 @@ class _Bounded(httpx.BaseTransport):
     def close(self) -> None:
         """End all connections."""
         self._inner.close()
+
+
+class _Limited(httpx.SyncByteStream):
+    """What comes over the wire, up to a size, also where nothing is unpacked from it."""
+
+    def __init__(self, inner: Any, max_bytes: int) -> None:
+        self._inner, self._max_bytes = inner, max_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self._inner:
+            size += len(part)
+            _check_size(size, self._max_bytes)
+            yield part
+
+    def close(self) -> None:
+        """End the connection."""
+        self._inner.close()
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise SourceError(f"an answer of more than {max_bytes:,} bytes: ask for smaller pages")
 
 
 _OF_THE_WAY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})

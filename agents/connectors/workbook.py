@@ -99,7 +99,8 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        is_whole = value.is_integer() and abs(value) < 1e15
+        return str(int(value)) if is_whole else repr(value).upper()  # E+16 says that digits are lost
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time(0) else value.isoformat(timespec="seconds")
     if isinstance(value, time):

@@ -136,7 +136,10 @@ def _reason(said: dict[str, Any]) -> str:
 
 
 def _rows(lines: IO[str]) -> Iterator[Row | SourceProblem]:
-    while (line := lines.readline(_LINE)).endswith("\n"):
+    while line := lines.readline(_LINE):
+        if not line.endswith("\n"):
+            # The other process waits for it to be read, or has died in it.
+            raise SourceError("a row that is too long, or cut: look for cells that hold whole documents", 1)
         number, cells = json.loads(line)
         if any(len(cell) > MAX_CELL for cell in cells):
             yield SourceProblem(f"row {number}", "cell-size", f"a cell of more than {MAX_CELL:,} characters", "refuse")

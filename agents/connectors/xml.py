@@ -22,6 +22,7 @@ from broker.protocol.documents import (
     PARSING,
     Meter,
     check_around,
+    check_element,
     check_elements,
     has_doctype,
     line_of,
@@ -92,7 +93,8 @@ class XmlSource:
         Of anything else that is there twice, the first gives the fields; all are in a group, too, and it is reported.
 
         Raises:
-            SourceError: Not whole, well-formed XML without DOCTYPE, or without the path; before the first record.
+            SourceError: Not whole, well-formed XML without DOCTYPE, or without the path; before the first record. A
+                tag with hundreds of attributes.
 
         Source:
             Our own rule.
@@ -111,7 +113,10 @@ class XmlSource:
                 number += 1
                 position = f"{self._steps[-1]} {number}, line {line_of(element)}"
                 reading = _Reading(self._name, self._groups)
-                record = reading.record(position, element, "", None)
+                try:
+                    record = reading.record(position, element, "", None)
+                except NotWellFormed as error:
+                    raise _refused(error) from None
                 for twice in sorted(reading.repeated - repeated):
                     message = f"{twice} is there more than once: name it in groups, else only its first gives fields"
                     yield SourceProblem(position, "repeats", message)
@@ -157,7 +162,7 @@ class XmlSource:
                 elif kind == "end" and element is record:
                     check_elements(element)
                     yield element, len(self._steps)
-                    _forget(element)
+                    forget(element)
                     held.freed()
                     record = None
             if root is not None and record is None:
@@ -238,6 +243,7 @@ class _Reading:
         return fields, groups
 
     def _attributes(self, path: str, element: etree._Element, fields: dict[str, str]) -> None:
+        check_element(element)
         for attribute, value in element.attrib.items():
             if (text := str(value).strip()) and not str(attribute).startswith(f"{{{_INSTANCE}}}"):
                 fields[f"{path}@{self._name(str(attribute))}"] = text
@@ -284,7 +290,7 @@ def _root(element: etree._Element) -> etree._Element:
     return root
 
 
-def _forget(element: etree._Element) -> None:
+def forget(element: etree._Element) -> None:
     """Free an element and all that stands before it in the file, so that memory does not grow with the file."""
     element.clear()
     parent = element.getparent()
@@ -311,4 +317,4 @@ def _refused(error: NotWellFormed) -> SourceError:
     )
 
 
-__all__ = ["XmlOptions", "XmlSource"]
+__all__ = ["XmlOptions", "XmlSource", "forget"]

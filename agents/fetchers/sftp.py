@@ -35,7 +35,8 @@ from broker.protocol.errors import ConfigurationError
 log = structlog.get_logger(__name__)
 
 _PORT: Final = 22
-_CHUNK: Final = 4 << 20
+_CHUNK: Final = 1 << 20
+"""Bytes that have to come within the timeout."""
 _MAX_LISTED: Final = 100_000
 _NAME: Final = re.compile(r"[^./\\][^/\\]*")
 _MAX_NAME: Final = 200

@@ -376,10 +376,11 @@ def _explained(once: Callable[[], int]) -> int:
     try:
         return once()
     except MappingError as error:
-        typer.echo(str(error), err=True)
+        for problem in error.problems:
+            typer.echo(printable(str(problem)), err=True)
         return _PROBLEMS
     except ZoneError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
         return _UNREADABLE if isinstance(error, (ConfigurationError, SourceError)) else _PROBLEMS
 
 
@@ -406,9 +407,9 @@ def _show_goldens(run: GoldenRun) -> None:
     for case in run.cases:
         style = {"same": "green", "new": "yellow"}.get(case.outcome, "bold red")
         words = {"same": "as expected", "different": "DIFFERENT", "new": "NEW", "error": "ERROR"}[case.outcome]
-        console.print(Text(f"{case.mapping}/{case.case}: {words}", style=style))
-        if case.message:
-            console.print(Text(f"  {case.message}"))
+        console.print(Text(printable(f"{case.mapping}/{case.case}: {words}"), style=style))
+        for line in case.message.splitlines():
+            console.print(Text(f"  {printable(line)}"))
         _show_diff(case, console)
     for name in run.untested:
         console.print(Text(f"{name}: no tests", style="dim"))

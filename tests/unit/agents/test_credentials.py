@@ -1,5 +1,6 @@
 """Secrets of an agent: named in its file, read where they are, and never repeated."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ def test_a_file_that_is_not_one_secret_for_its_owner_alone_is_refused(
         secret(tmp_path, "file:password").reveal(SourceError)
 
     assert "whistle" not in str(caught.value)
+
+
+def test_a_pipe_is_no_file_with_a_secret_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "password", 0o600)
+
+    with pytest.raises(SourceError, match="is empty"):
+        secret(tmp_path, "file:password").reveal(SourceError)
 
 
 @pytest.mark.parametrize(

@@ -231,11 +231,24 @@ def test_what_is_no_report_is_refused_as_a_whole(path: Path, content: bytes | st
         assert not records(read(path, content))
 
 
-def test_a_quotation_mark_that_is_not_closed_is_reported_and_not_taken_for_a_cell(path: Path) -> None:
-    items = read(path, 'UPN,Reg\nA1,9A\nB2,"9B\n' + "C3,9C\n" * 10_000)
+@pytest.mark.parametrize("rows", [0, 1, 10_000])
+def test_a_quotation_mark_that_is_not_closed_refuses_the_file_since_rows_are_lost_in_its_cell(
+    path: Path, rows: int
+) -> None:
+    with pytest.raises(SourceError, match=r"^line 3: .* quotation mark that is not closed"):
+        read(path, 'UPN,Reg\nA1,9A\nB2,"9B\n' + "C3,9C\n" * rows)
 
-    assert records(items) == [("row 2", {"UPN": "A1", "Reg": "9A"})]
-    assert problems(items) == [("row 3", "cell-size", "refuse")]
+
+def test_a_cell_larger_than_any_is_reported_and_the_others_go_on(path: Path) -> None:
+    items = read(path, 'UPN,Reg\nA1,"' + "x\n" * 20_000 + '"\nB2,9B')
+
+    assert records(items) == [("row 3", {"UPN": "B2", "Reg": "9B"})]
+    assert problems(items) == [("row 2", "cell-size", "refuse")]
+
+
+def test_a_row_that_goes_on_over_too_many_lines_is_not_gathered_to_its_end(path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^line 2"):
+        read(path, "UPN,Reg\n" + '"x\n",' * 900_000 + '"y"\n')
 
 
 def test_a_file_over_the_limit_is_refused(path: Path) -> None:

@@ -52,7 +52,7 @@ def test_signs_that_end_an_attribute_or_change_in_one_stay_in_it(
 
 
 @pytest.mark.parametrize(
-    ("convert", "rule"), [("prefix:\\u0001", "characters"), ("ours", "ours")], ids=["control character", "no text"]
+    ("convert", "rule"), [("prefix:\\ufffe", "characters"), ("ours", "ours")], ids=["no character", "no text"]
 )
 def test_what_a_converter_makes_and_xml_cannot_carry_costs_only_its_field(
     inward: Callable[[str], InwardMapping],

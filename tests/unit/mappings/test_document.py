@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappings.document import Where, parse
+from mappings.problems import MappingError
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,20 @@ from mappings.document import Where, parse
 )
 def test_a_key_is_found_at_its_line_and_column(text: str, where: Where, position: tuple[int, int]) -> None:
     assert parse(text, "f").positions[where] == ("f", *position)
+
+
+def test_a_number_with_thousands_of_digits_is_refused_as_other_faults_are() -> None:
+    with pytest.raises(MappingError, match="thousands of digits"):
+        parse("a = " + "1" * 5000, "f")
+
+
+@pytest.mark.parametrize("escaped", ["\\u001b]0;x", "\\b", "\\u202e"])
+def test_what_a_screen_would_obey_is_refused_with_its_place(escaped: str) -> None:
+    with pytest.raises(MappingError) as caught:
+        parse(f'a = 1\n["{escaped}"]\nb = [{{ c = "{escaped}" }}]', "f")
+
+    assert [(problem.line, problem.column) for problem in caught.value.problems] == [(2, 2), (3, 8)]
+    assert str(caught.value).isprintable() or str(caught.value).replace("\n", "").isprintable()
 
 
 _KEYS = st.sampled_from(["a", "b c", "d.e", "f]g", "h#i", 'j"k', "l=m", "n{o", "p\\q"])

@@ -2,8 +2,12 @@
 
 import gzip
 import json
+import socket
+import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,6 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from agents.connectors import web
 from agents.connectors.contract import Checked, Feed, Item, Marker, SourceError, SourceProblem
 from agents.connectors.json import JsonFeed, JsonOptions
 from mappings import Record
@@ -305,6 +310,63 @@ def test_an_answer_over_the_limit_is_not_read_on_even_when_it_comes_packed(servi
 
     with pytest.raises(SourceError, match="more than 1,000,000 bytes"):
         read(feed(service, max_bytes=1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "words"),
+    [
+        (gzip.compress(gzip.compress(b"[]")), "gzip, gzip", "packed twice"),
+        # a name in the head of the packing, which gives nothing however long it is
+        (b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * 300_000, "gzip", "more than 200,000 bytes"),
+    ],
+    ids=["packed twice", "nothing unpacked"],
+)
+def test_an_answer_is_bounded_as_it_comes_and_unpacked_once(
+    service: WebServer, body: bytes, encoding: str, words: str
+) -> None:
+    service.answers["/pupils"] = always(body, Content_Encoding=encoding)
+
+    with pytest.raises(SourceError, match=words):
+        read(feed(service, max_bytes=200_000))
+
+
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n["], ids=["head", "body"])
+def test_an_answer_that_drips_for_ever_is_ended(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_ANSWER_SECONDS", 0.3)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def drip() -> None:
+            taken, _ = listening.accept()
+            with taken, suppress(OSError):
+                taken.sendall(begins)
+                while True:
+                    taken.sendall(b" ")
+                    time.sleep(0.02)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/pupils"
+
+        with pytest.raises(SourceError, match="an answer that took more than"):
+            read(JsonFeed(JsonOptions(url=url)))
+
+
+@pytest.mark.parametrize("cursor", ["x" * 70_000, "\ud800"], ids=["too long", "half of a character"])
+def test_a_cursor_that_fits_into_no_address_is_refused(service: WebServer, cursor: str) -> None:
+    service.answers["/pupils"] = always({"records": PUPILS, "next": cursor})
+
+    with pytest.raises(SourceError, match="fits into no address"):
+        read(feed(service, records="records", paging={"by": "cursor", "field": "next"}))
+
+
+def test_half_of_a_character_is_reported_and_goes_no_further(service: WebServer) -> None:
+    service.answers["/pupils"] = always([{"upn": "A\ud800"}, {"upn": "B820990126002", "a\udfff": "1"}])
+
+    items = read(feed(service))
+
+    assert problems(items) == [("record 1", "characters")]
+    assert [dict(item.fields) for item in items if isinstance(item, Record)] == [
+        {"upn": "B820990126002", "a\N{REPLACEMENT CHARACTER}": "1"}
+    ]
 
 
 def test_a_packed_answer_is_unpacked(service: WebServer) -> None:

@@ -96,6 +96,13 @@ def test_a_zip_that_is_damaged_is_told_by_its_file(tmp_path: Path) -> None:
         open_package(tmp_path / "set.zip")
 
 
+def test_a_quotation_mark_that_is_not_closed_refuses_the_file_whose_last_rows_are_lost_in_it(tmp_path: Path) -> None:
+    path = packed(tmp_path / "set.zip", {"manifest.csv": b'propertyName,value\r\nx,"y\r\nz,1\r\n'})
+
+    with pytest.raises(SourceError, match=r"line 2: manifest\.csv: .*not closed"):
+        read_tables(path)
+
+
 def test_a_package_larger_than_is_allowed_is_refused(tmp_path: Path) -> None:
     for name in ("set", "set.zip"):
         with pytest.raises(SourceError, match="max_bytes"):

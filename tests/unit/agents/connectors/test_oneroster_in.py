@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from agents.connectors.contract import Item, SourceError, SourceFields, SourceProblem
-from agents.connectors.oneroster_files import Table, Version, write_tables
+from agents.connectors.oneroster_files import Table, Version, manifest_table, write_tables
 from agents.connectors.oneroster_in import OneRosterOptions, OneRosterSource
 from mappings import InwardMapping, Record, load
 from schemas import SchemaSet
@@ -151,18 +151,15 @@ def test_an_end_date_is_the_last_day_where_the_settings_say_that_it_is(tmp_path:
     assert ends == ["2026-11-27", "2026-11-28"]
 
 
-def test_a_delta_is_partial_and_what_it_says_is_gone_is_marked_reported_and_made_nothing_of(tmp_path: Path) -> None:
+def test_a_delta_is_partial_and_what_it_says_is_gone_is_marked_and_made_nothing_of(tmp_path: Path) -> None:
     made = tables("1.1", "delta")
     columns, (first, *rest) = made["enrollments"]
     gone = (first[0], "tobedeleted", first[2], *[""] * (len(columns) - 3))
 
     items = read(changed(tmp_path / "set", made, enrollments=(columns, [gone, *rest])))
 
-    assert problems(items) == [
-        ("manifest.csv", "partial", "warn"),
-        ("enrollments.csv", "to-be-deleted", "warn"),
-    ]
-    assert [item.incomplete for item in items if isinstance(item, SourceProblem)] == [True, False]
+    assert problems(items) == [("manifest.csv", "partial", "warn")]
+    assert [item.incomplete for item in items if isinstance(item, SourceProblem)] == [True]
     assert [record.fields.get("removed") for record in records(items, "enrollments")] == ["true", None, None]
     kinds = Counter(etree.QName(element).localname for element in elements(items))
     assert kinds["LearnerGroupEnrolment"] == 1
@@ -235,6 +232,57 @@ def test_an_agent_publishes_a_package_and_withdraws_what_the_next_whole_one_no_l
     assert [(event.object_type, event.action) for event in events] == [("LearnerGroupEnrolment", "Delete")]
     assert len(published(events, "LearnerGroupEnrolment")) == 1
     assert first[3] == "cls-1"
+
+
+GONE = {
+    "users usr-1": ["LearnerPersonal"],
+    "users usr-2": ["WorkforcePersonal"],
+    "users usr-3": [],
+    "enrollments enr-1": ["LearnerGroupEnrolment"],
+    "enrollments enr-2": [],
+    "classes cls-1": ["SchoolGroup"],
+    "orgs org-2": ["SchoolInfo"],
+    "orgs la-1": ["LAInfo"],
+}
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+@pytest.mark.parametrize("gone", GONE)
+def test_a_row_of_a_delta_that_is_to_be_deleted_withdraws_what_the_bulk_package_made_of_it(
+    tmp_path: Path, schema: SchemaSet, version: Version, gone: str
+) -> None:
+    mapping = ", ".join(f'"oneroster/{name}"' for name in NAMES)
+    text = f'connector = "oneroster-in"\npath = "set.zip"\nmapping = [{mapping}]'
+    site = Site(tmp_path, schema, text, OneRosterSource(OneRosterOptions()))
+    write(tmp_path / "set.zip", version)
+    site.scan()
+    table, _, key = gone.partition(" ")
+    columns = tables(version, "delta")[table][0]
+    bare = (key, "tobedeleted", "2026-11-30T08:00:00.000Z", *[""] * (len(columns) - 3))
+    (tmp_path / "set.zip").unlink()
+    write_tables(
+        tmp_path / "set.zip", {table: (columns, [bare]), "manifest": manifest_table(version, {table: "delta"})}
+    )
+
+    events = site.scan()
+
+    assert [(event.object_type, event.action) for event in events] == [(name, "Delete") for name in GONE[gone]]
+    # Of a single table's columns some look like others that only a whole package has.
+    assert {rule for _, _, rule in site.rules()} <= {"partial", "heading"}
+
+
+def test_a_folder_is_read_again_when_any_of_its_files_has_changed(tmp_path: Path, schema: SchemaSet) -> None:
+    mapping = 'mapping = ["oneroster/in-learners"]'
+    text = f'connector = "oneroster-in"\npath = "set/manifest.csv"\n{mapping}'
+    site = Site(tmp_path, schema, text, OneRosterSource(OneRosterOptions()))
+    write(tmp_path / "set")
+    assert site.actions() == {"LearnerPersonal Add": 1}
+    users = tmp_path / "set" / "users.csv"
+    users.write_bytes(users.read_bytes().replace(b"Quill", b"Brook"))
+    (tmp_path / "set" / "notes.txt").write_text("none of its files")
+
+    assert site.actions() == {"LearnerPersonal Change": 1}
+    assert site.actions() == {}
 
 
 def test_all_files_of_a_folder_are_named_as_what_may_have_changed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from agents.connectors import sql
+from agents.connectors import databases, sql
 from agents.connectors.contract import Checked, Feed, Item, Marker, SourceError, SourceProblem
 from agents.connectors.sql import SqlFeed, SqlOptions
 from broker.protocol.errors import ConfigurationError
@@ -233,6 +233,19 @@ def test_what_cannot_be_read_is_told_with_what_to_do(folder: Path, options: dict
         ),
         ({"table": "pupils", "url": "mssql://db/mis?odbc_connect=PWD%3Dtin-whistle"}, "password does not belong"),
         ({"table": "pupils", "url": "oracle://db.example.org/mis"}, "not known"),
+        ({"table": "pupils", "url": "postgresql://db.example.org/mis?sslmode=prefer"}, "has to be encrypted"),
+        ({"table": "pupils", "url": "postgresql://localhost/mis?hostaddr=192.0.2.1"}, "'hostaddr' cannot be set"),
+        ({"table": "pupils", "url": "postgresql://localhost/mis?options=-cx"}, "'options' cannot be set"),
+        ({"table": "pupils", "url": "mysql://db.example.org/mis?local_infile=1"}, "'local_infile' cannot be set"),
+        ({"table": "pupils", "url": "mysql://db.example.org/mis?ssl_disabled=true"}, "'ssl_disabled' cannot be set"),
+        ({"table": "pupils", "url": "mysql://db.example.org/mis?ssl_key=key.pem"}, "set ssl_ca"),
+        ({"table": "pupils", "url": "mssql://db.example.org/mis?driver=x&encrypt=No"}, "has to be encrypted"),
+        ({"table": "pupils", "url": "mssql://db.example.org/mis?driver=x%3BPWD%3Dtin-whistle"}, "cannot have"),
+        ({"query": "SELECT 1", "url": "postgresql://localhost/mis?sslmode=require&sslmode=disable"}, "only once"),
+        ({"query": "SELECT UPN INTO copy FROM pupils"}, "has INTO"),
+        ({"query": "SELECT 1 /*! INTO OUTFILE 'x' */"}, "has INTO"),
+        ({"query": "SELECT 1 DROP TABLE pupils", "url": "mssql://db/mis"}, "has DROP"),
+        ({"query": "SELECT 1 AS [it's] COMMIT --'", "url": "mssql://db/mis"}, "has COMMIT"),
         ({"table": "pupils", "url": "postgresql+asyncpg://db.example.org/mis"}, "not known"),
         ({"table": "pupils", "url": "sqlite:///:memory:"}, "sqlite:///FILE"),
         ({"table": "pupils", "url": "sqlite:///file:mis.db?mode=rwc&uri=true"}, "sqlite:///FILE"),
@@ -272,13 +285,25 @@ def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(
         ("mysql://mis@db.example.org/mis", True),
         ("mysql://mis@127.0.0.1/mis", False),
         ("mysql://mis@db.example.org/mis?ssl_ca=ca.pem", False),
+        ("mssql://mis@db.example.org/mis?driver=ODBC+Driver+18+for+SQL+Server", True),
+        ("mssql://mis@db.example.org/mis?driver=FreeTDS&Encrypt=strict", False),
     ],
 )
 def test_over_a_network_a_connection_is_encrypted_unless_the_url_says_how(url: str, is_encrypted: bool) -> None:
     made = make_url(url)
-    arguments = sql._arguments(made, made.get_backend_name(), 5, writes=False)
+    arguments = databases._arguments(made, made.get_backend_name(), 5, writes=False)
 
-    assert ({"sslmode", "ssl"} & arguments.keys() != set()) == is_encrypted
+    assert ({"sslmode", "ssl", "Encrypt"} & arguments.keys() != set()) == is_encrypted
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT 'drop; into' AS a", 'SELECT [set], "update" FROM t -- delete', "SELECT inserted_at /* use */ FROM t"],
+)
+def test_words_that_write_may_stand_in_texts_names_and_comments(folder: Path, query: str) -> None:
+    options = SqlOptions.model_validate({"query": query, "url": "mssql://localhost/mis"}, context={"folder": folder})
+
+    assert options.query == query
 
 
 def test_a_source_changes_nothing_whatever_it_is_asked(folder: Path) -> None:
@@ -289,7 +314,7 @@ def test_a_source_changes_nothing_whatever_it_is_asked(folder: Path) -> None:
         read(source)
     with (
         pytest.raises(SourceError, match="cannot be written"),
-        sql.connected(feed(folder, table="pupils")._options, SourceError) as connection,
+        databases.connected(feed(folder, table="pupils")._options, SourceError) as connection,
     ):
         connection.exec_driver_sql("DELETE FROM pupils")
     assert (folder / "mis.db").read_bytes() == before

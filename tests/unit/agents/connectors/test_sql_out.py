@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, create_engine, text
 
 from agents.connectors.contract import Checked, Marker, SourceError, Target, TargetError
-from agents.connectors.sql import SqlFeed, SqlOptions, connected
+from agents.connectors.databases import connected
+from agents.connectors.sql import SqlFeed, SqlOptions
 from agents.connectors.sql_out import SqlOutOptions, SqlTarget
 from broker.protocol.errors import ConfigurationError
 from mappings import OutwardMapping, Record

@@ -10,6 +10,7 @@ from openpyxl import Workbook
 from openpyxl.cell import Cell
 from openpyxl.worksheet.worksheet import Worksheet
 
+from agents.connectors import xlsx
 from agents.connectors.contract import Item, SourceError, SourceFields, SourceProblem
 from agents.connectors.xlsx import XlsxOptions, XlsxSource
 from mappings import Record
@@ -167,6 +168,37 @@ def test_what_is_no_workbook_is_refused_with_what_to_do(path: Path, content: byt
 
     with pytest.raises(SourceError, match=words):
         read(path)
+
+
+def test_a_number_whose_digits_a_spreadsheet_has_cut_is_no_value(path: Path) -> None:
+    sheet = Workbook()
+    page = sheet.active
+    assert page is not None
+    page.append(["UPN", "Id"])
+    page.append(["A1", 12345678901234567])
+    sheet.save(path)
+
+    items = list(XlsxSource(XlsxOptions()).read(path))
+
+    assert [(item.rule, item.position) for item in items if isinstance(item, SourceProblem)] == [
+        ("excel-number", "row 2")
+    ]
+    assert [dict(item.fields) for item in items if isinstance(item, Record)] == [{"UPN": "A1"}]
+
+
+def test_a_row_longer_than_any_refuses_the_workbook_and_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, "_LINE", 1000)
+    sheet = Workbook()
+    page = sheet.active
+    assert page is not None
+    page.append(["UPN", "Note"])
+    page.append(["x" * 30_000] * 10)
+    sheet.save(path)
+
+    with pytest.raises(SourceError, match="row that is too long"):
+        list(XlsxSource(XlsxOptions()).read(path))
 
 
 def test_an_empty_sheet_and_one_too_wide_are_refused(path: Path) -> None:

@@ -144,6 +144,15 @@ def test_what_cannot_be_read_as_a_whole_gives_no_record_and_is_told_with_its_lin
     assert str(refused.value).startswith("line ")
 
 
+def test_a_tag_with_more_attributes_than_one_needs_is_refused_since_each_is_looked_for_among_the_others(
+    path: Path,
+) -> None:
+    many = " ".join(f'a{number}="1"' for number in range(300))
+
+    with pytest.raises(SourceError, match="more than 256 attributes"):
+        read(path, f"<School><Pupils><Pupil><Name {many}/></Pupil></Pupils></School>")
+
+
 def test_a_school_without_pupils_is_whole_and_empty(path: Path) -> None:
     assert read(path, "<School><Pupils/></School>") == []
 
