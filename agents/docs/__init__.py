@@ -1,1 +1,1 @@
-"""Documents about a zone and its agents: AsyncAPI for tools."""
+"""Documents: pages for integrators, samples to try them with, and the zone as AsyncAPI for tools."""

@@ -12,7 +12,6 @@ import typer
 from agents.docs.asyncapi import asyncapi as asyncapi_document
 from agents.docs.asyncapi import zone_facts
 from agents.docs.samples import copy_sample
-from agents.docs.site import write_site
 from broker.protocol.errors import ConfigurationError
 
 app = typer.Typer(
@@ -62,6 +61,8 @@ def build(
     They are plain HTML files, which open by a click and need no server and no network. Exit code 2: the folder cannot
     be used, or a page is wrong; nothing is written then.
     """
+    from agents.docs.site import write_site  # here, for each command of sifzone imports this module, and one builds
+
     with _explained():
         written = write_site(out)
     typer.echo(f"Wrote {len(written)} files; open {written[0]}")
