@@ -86,12 +86,23 @@ class Answering:
         try:
             while not self._stop.is_set():
                 self._wake.clear()
-                while (asked := self._spool.next_asked()) is not None:
-                    self.answer(asked)
+                self.answer_all()
                 while not (self._stop.is_set() or self._wake.wait(_WAIT)):
                     pass
         except Stopped:
             return
+
+    def answer_all(self) -> bool:
+        """Answer what has come, and tell whether there was anything.
+
+        Raises:
+            Stopped: See :meth:`answer`.
+        """
+        found = False
+        while (asked := self._spool.next_asked()) is not None:
+            self.answer(asked)
+            found = True
+        return found
 
     def answer(self, asked: Asked) -> None:
         """Put the whole answer to a request into the spool.

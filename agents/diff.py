@@ -6,19 +6,25 @@ what it does not know; only in a complete source is it sent as ``xsi:nil="true"`
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
 
+from broker.protocol.documents import parse_document
 from broker.protocol.envelope import Action, local_name
 from schemas import Node, SchemaSet
 
 XSI_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XSI: Final = {"xsi": "http://www.w3.org/2001/XMLSchema-instance"}
 _ATTRIBUTES: Final = "@"
+_TEXT: Final = re.compile(rb">[^<]+")
+"""In a serialised element, whose texts and attributes have ``&gt;`` for this sign."""
+_REF_ID: Final = re.compile(rb'"[0-9A-F]{32}"')
 Digest = Callable[[bytes], bytes]
 
 
@@ -83,6 +89,7 @@ def compare(
     digest: Digest,
     complete: bool = False,
     resend: Action | None = None,
+    whole: bytes | None = None,
     shape_paths: Callable[[str], tuple[str, ...]] = lambda _: (),
 ) -> Outcome | None:
     """Return what to publish of *element*, or None when nothing has changed.
@@ -94,12 +101,13 @@ def compare(
         digest: A keyed digest.
         resend: The zone refused what was last published: send the object whole, under this action.
         complete: The source is the whole picture, so what is gone is to be emptied.
+        whole: Its :func:`whole_digest`, where the caller has it.
         shape_paths: Paths of a shape by its id.
 
     Source:
         SIF UK 1.x, SIF_Event: a Change holds the keys and what has changed; our own rule for what is missing.
     """
-    whole = whole_digest(element, digest)
+    whole = whole or whole_digest(element, digest)
     if known is not None and known.whole == whole:
         return None
     object_type = local_name(element)
@@ -180,24 +188,57 @@ def _parts(
     parts = {_ATTRIBUTES: Part(digest(attributes).hex())}
     shapes: dict[str, tuple[str, ...]] = {}
     for name, members in children.items():
-        mark = digest(b"".join(etree.tostring(member, with_tail=False) for member in members)).hex()
+        xml = b"".join([etree.tostring(member, with_tail=False) for member in members])
+        mark = digest(xml).hex()
         if not complete:
             parts[name] = Part(mark)
             continue
-        paths = tuple(sorted(_paths(name, members)))
-        shape = digest("\n".join(paths).encode()).hex()
+        paths = _paths(name, members, xml)
+        shape = _shape(paths, digest)
         shapes[shape] = paths
         parts[name] = Part(mark, shape)
     return parts, shapes
 
 
-def _paths(path: str, members: list[etree._Element]) -> set[str]:
-    """Paths of what is there once; the members of a list are sent with the list, so they have none of their own."""
-    found = {path}
-    if len(members) == 1 and len(members[0]):
-        for name, children in _by_name(members[0]).items():
-            found |= _paths(f"{path}/{name}", children)
-    return found
+@lru_cache(maxsize=1_000)
+def _shape(paths: tuple[str, ...], digest: Digest) -> str:
+    return digest("\n".join(paths).encode()).hex()
+
+
+def _paths(name: str, members: list[etree._Element], xml: bytes) -> tuple[str, ...]:
+    """Return the paths of what is there once, sorted; *xml* is what the members are serialised.
+
+    The members of a list are sent with the list, so they have none of their own.
+    """
+    if len(members) != 1 or not len(members[0]):
+        return (name,)
+    if b"<!" in xml or b"<?" in xml:  # what looks like markup in a comment is none
+        return _sorted_paths(members[0])
+    return _paths_of_bare(_REF_ID.sub(b'""', _TEXT.sub(b">", xml)))
+
+
+@lru_cache(maxsize=1_000)
+def _paths_of_bare(xml: bytes) -> tuple[str, ...]:
+    """Return the paths in a part without its values: in a whole export there are few that differ."""
+    return _sorted_paths(parse_document(xml))
+
+
+def _sorted_paths(element: etree._Element) -> tuple[str, ...]:
+    found = [local_name(element)]
+    _add_paths(found, found[0], element)
+    return tuple(sorted(found))
+
+
+def _add_paths(found: list[str], path: str, element: etree._Element) -> None:
+    once: dict[str, etree._Element | None] = {}
+    for child in element.iterchildren("*"):
+        name = local_name(child)
+        once[name] = None if name in once else child
+    for name, only in once.items():
+        below = f"{path}/{name}"
+        found.append(below)
+        if only is not None and len(only):
+            _add_paths(found, below, only)
 
 
 def _gone(

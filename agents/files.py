@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
@@ -202,19 +202,19 @@ class Arrivals:
 
     def __init__(self, settings: AgentSettings, clock: Callable[[], float] = time.time) -> None:
         self._settle, self._clock = settings.settle, clock
-        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        self._seen: dict[Path, tuple[Mapping[Path, tuple[int, int] | None], float]] = {}
 
-    def settled(self, path: Path) -> bool:
-        """Tell whether size and time of *path* have stood still for long enough.
+    def settled(self, path: Path, *others: Path) -> bool:
+        """Tell whether size and time of *path*, and of *others* that belong to it, have stood still for long enough.
 
         A file is not trusted for the age it shows alone: one that is copied may bring its old time with it.
         """
-        mark = _mark(path)
-        if mark is None:
+        marks = {file: _mark(file) for file in (path, *others)}
+        if None in marks.values():
             return False
         before = self._seen.get(path)
-        if before is None or before[0] != mark:
-            self._seen[path] = (mark, self._clock())
+        if before is None or before[0] != marks:
+            self._seen[path] = (marks, self._clock())
             return self._settle == timedelta(0)
         return self._clock() - before[1] >= self._settle.total_seconds()
 
@@ -230,10 +230,13 @@ def matching(pattern: Path, *, newest_only: bool = False) -> list[Path]:
     return paths[-1:] if newest_only else paths
 
 
-def signature(path: Path, source: SourceSettings, mappings_mark: str) -> str:
-    """Return what changes when the file, the settings of its source or a mapping changes."""
-    mark = _mark(path) or (0, 0)
-    return f"{mark[0]}:{mark[1]}:{settings_mark(source, mappings_mark)}"
+def signature(files: Sequence[Path], source: SourceSettings, mappings_mark: str) -> str:
+    """Return what changes when one of the *files*, the settings of their source or a mapping changes."""
+    if len(files) == 1:
+        size, changed = _mark(files[0]) or (0, 0)
+        return f"{size}:{changed}:{settings_mark(source, mappings_mark)}"
+    marks = repr([(file.name, _mark(file)) for file in files])
+    return f"{len(files)}:{hashlib.sha256(marks.encode()).hexdigest()}:{settings_mark(source, mappings_mark)}"
 
 
 def settings_mark(source: SourceSettings, mappings_mark: str) -> str:
@@ -244,10 +247,13 @@ def settings_mark(source: SourceSettings, mappings_mark: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def content_digest(path: Path) -> str:
-    """Return SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def content_digest(files: Sequence[Path]) -> str:
+    """Return SHA-256 of a file's bytes; of several, of their names and of this of each."""
+    if len(files) != 1:
+        parts = [f"{file.name} {content_digest([file])}\n" for file in files]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    with files[0].open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

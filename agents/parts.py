@@ -31,6 +31,14 @@ class LocatingSource(Protocol):
         """Take who is asked, with what the connector knows of a learner; None is answered where that names nobody."""
 
 
+@runtime_checkable
+class PackageSource(Protocol):
+    """A source of packages, each of several files and named by one of them."""
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Return all files that are read with *path*, which is one of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourcePart:
     """One source, ready to be read: a FilePart or a FeedPart.
@@ -68,6 +76,15 @@ class FilePart(SourcePart):
     def watched(self) -> Path | None:
         """The folder in which its files arrive by themselves; None where they are fetched."""
         return self.pattern.parent if self.fetcher is None else None
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Return all files that are read with *path*, sorted: any of them may have changed."""
+        if not isinstance(self.connector, PackageSource):
+            return (path,)
+        try:
+            return tuple(sorted({path, *self.connector.files(path)}))
+        except OSError:
+            return (path,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +253,4 @@ def _add(mark: "hashlib._Hash", path: Path) -> None:
             mark.update(part)
 
 
-__all__ = ["FeedPart", "FilePart", "LocatingSource", "Parts", "SourcePart", "make_parts"]
+__all__ = ["FeedPart", "FilePart", "LocatingSource", "PackageSource", "Parts", "SourcePart", "make_parts"]

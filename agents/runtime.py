@@ -80,20 +80,18 @@ class Functions:
 
 @dataclass(slots=True)
 class _Work:
-    """What the working threads tell the carrying loop.
+    """What the working threads tell the carrying loop."""
 
-    Attributes:
-        scanned: Nothing is being read.
-        answers: How many answers about learners were there when what has been read was begun; -1 before the first.
-    """
-
-    scanned: threading.Event = field(default_factory=threading.Event)
-    answers: int = -1
     error: BaseException | None = None
 
 
 class Runtime:
-    """An agent with all its parts, over one database and one transport."""
+    """An agent with all its parts, over one database and one transport.
+
+    A pass is :meth:`begin`, then :meth:`read`, :meth:`carry` and :meth:`answer` until there is nothing left to do,
+    then :meth:`finish`, after which there may be something again, and :meth:`end`. :meth:`run_once` makes one with
+    threads; who has none calls these in turn.
+    """
 
     def __init__(
         self,
@@ -115,6 +113,8 @@ class Runtime:
         self._answering = Answering(settings.id, self.spool, schema, functions.providers, self._stop, mapped)
         exchanging = Exchanging(tuple(functions.providers), functions.answers, self._answering.wake)
         self._carrier = Carrier(settings, store, self.spool, self._inbox, functions.events, exchanging, self._learners)
+        self._scanned = threading.Event()  # nothing is being read
+        self._read_with = -1  # answers about learners when what has been read was begun; -1 before the first
         self._written = -1
         self._write_at = 0.0
         if isinstance(parts.target, PublishingTarget) and settings.target is not None:
@@ -134,14 +134,14 @@ class Runtime:
         with _stopped_by_signals(self.stop), connect() as transport, self._running(self._work, work):
             prune_at = 0.0
             while not self._stop.is_set() and work.error is None:
-                self._carrier.turn(transport, _WAIT)
+                self.carry(transport, _WAIT)
                 if time.monotonic() >= prune_at:
                     self._store.prune(self._settings.inbox_keep)
                     prune_at = time.monotonic() + _PRUNE_EVERY
         if work.error is not None:
             raise work.error
-        self._write_target()
-        self._close_target()
+        self.finish()
+        self.end()
         log.info("stopped", waiting=self.spool.count())
 
     def run_once(self, connect: Connect, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -155,16 +155,55 @@ class Runtime:
         work = _Work()
         with _stopped_by_signals(self.stop), connect() as transport, self._running(self._scan_all, work):
             self._carry_all(transport, work, limits)
-            if isinstance(self._parts.target, PublishingTarget) and work.error is None and not self._stop.is_set():
-                self._write_target()
-                if self.spool.count():  # what it publishes goes out in the same pass
-                    self._carry_all(transport, work, limits)
+            publishes = isinstance(self._parts.target, PublishingTarget)
+            if publishes and work.error is None and not self._stop.is_set() and self.finish():
+                self._carry_all(transport, work, limits)  # what it publishes goes out in the same pass
         if work.error is not None:
             raise work.error
-        self._write_target()
-        self._close_target()
+        self.finish()
+        self.end()
         if self._carrier.not_located:
             raise NotFinished(_not_located(self._carrier.not_located, self._learners.pending()))
+
+    def begin(self) -> None:
+        """Begin a pass: let the zone be asked again for learners of whom it has not said whose they are."""
+        self._learners.ask_again()
+
+    def read(self) -> bool:
+        """Read all sources, the first time and when there is more to read than then; tell whether they were read.
+
+        Raises:
+            Stopped: The agent is to stop.
+        """
+        if not self._is_to_be_read():
+            return False
+        self._scanned.clear()
+        try:
+            answers = self._learners.answers
+            self._scan_once()
+            self._read_with = answers
+        finally:
+            self._scanned.set()
+        return True
+
+    def carry(self, transport: Transport, wait: float = 0.0) -> bool:
+        """Publish, receive and settle what there is, see :meth:`Carrier.turn`; tell whether anything happened."""
+        return self._carrier.turn(transport, wait)
+
+    def answer(self) -> bool:
+        """Answer the requests that wait; tell whether there were any."""
+        return self._answering.answer_all()
+
+    def finish(self) -> bool:
+        """Write the target when something has changed; tell whether that has left something to send."""
+        self._write_target()
+        return self.spool.count() > 0
+
+    def end(self) -> None:
+        """End a pass: let a target that does more than write, such as telling people, bring that to its end."""
+        close = getattr(self._parts.target, "close", None)
+        if close is not None:
+            close()
 
     @contextmanager
     def _running(self, task: Callable[[_Work], None], work: _Work) -> Iterator[None]:
@@ -190,11 +229,11 @@ class Runtime:
         steps = 0
         while not self._stop.is_set() and work.error is None:
             received = self._carrier.received
-            happened = self._carrier.turn(transport, _WAIT)
+            happened = self.carry(transport, _WAIT)
             present = time.monotonic()
-            if (happened and self._carrier.registered) or not work.scanned.is_set() or self._answering.steps != steps:
+            if (happened and self._carrier.registered) or not self._scanned.is_set() or self._answering.steps != steps:
                 progress, steps = present, self._answering.steps
-            if self._carrier.received != received or not (self._all_read(work) and self._carrier.is_done()):
+            if self._carrier.received != received or not (self._all_read() and self._carrier.is_done()):
                 quiet = present
             if self._carrier.registered and present - quiet >= limits.idle.total_seconds():
                 return
@@ -205,30 +244,26 @@ class Runtime:
                     raise NotFinished(_not_located("it does not answer", learners))
                 raise NotFinished(_unfinished(self._settings.id, self._carrier.registered, self.spool.count()))
 
-    def _all_read(self, work: _Work) -> bool:
+    def _all_read(self) -> bool:
         """Tell whether all has been read that can be, also what waited for answers about learners."""
-        if not work.scanned.is_set() or work.answers != self._learners.answers:
+        if not self._scanned.is_set() or self._read_with != self._learners.answers:
             return False
         return bool(self._carrier.not_located) or not self._learners.pending()
 
     def _scan_all(self, work: _Work) -> None:
         """Read all sources, and again what was left out when the zone has said whose records it is."""
         try:
-            self._learners.ask_again()
+            self.begin()
             while not self._stop.is_set():
-                if self._is_to_be_read(work.answers):
-                    work.scanned.clear()
-                    answers = self._learners.answers
-                    self._scan_once()
-                    work.answers = answers
-                work.scanned.set()
+                self.read()
+                self._scanned.set()
                 self._stop.wait(_LOOK)
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - told by the main thread
             work.error = error
         finally:
-            work.scanned.set()
+            self._scanned.set()
 
     def _scan_once(self) -> None:
         waiting = self._parts.sources
@@ -239,14 +274,14 @@ class Runtime:
             if waiting and self._stop.wait(min(_WAIT, self._settings.settle.total_seconds())):
                 raise Stopped
 
-    def _is_to_be_read(self, answers: int) -> bool:
-        """Tell whether there is more to read than when there were so many answers about learners.
+    def _is_to_be_read(self) -> bool:
+        """Tell whether there is more to read than when it was last done.
 
         Files are not read again for each message that answers, but when all that was asked is answered, or nothing is.
         """
-        if answers == self._learners.answers or not self._learners.ready():
+        if self._read_with == self._learners.answers or not self._learners.ready():
             return False
-        return answers < 0 or bool(self._carrier.not_located) or not self._learners.pending()
+        return self._read_with < 0 or bool(self._carrier.not_located) or not self._learners.pending()
 
     def _work(self, work: _Work) -> None:
         """Read sources when they are due or a file arrives, and write the target when something has come.
@@ -261,11 +296,11 @@ class Runtime:
                 due.update(source.name for source in schedule.due())
                 if any(source.name in due and source.settings.locates for source in self._parts.sources):
                     self._learners.ask_again()
-                if self._is_to_be_read(work.answers):
-                    work.answers = self._learners.answers
+                if self._is_to_be_read():
+                    self._read_with = self._learners.answers
                     waiting.update(source.name for source in self._parts.sources)
                 for source in self._parts.sources:
-                    if self._learners.answers != work.answers:
+                    if self._learners.answers != self._read_with:
                         # Answered meanwhile: once all is, everything is read from the beginning, learners before what
                         # refers to them.
                         break
@@ -340,12 +375,6 @@ class Runtime:
     def _is_due(self) -> bool:
         """Tell whether the target has something to do though no object has changed."""
         return isinstance(self._parts.target, PublishingTarget) and self._parts.target.is_due()
-
-    def _close_target(self) -> None:
-        """Let a target that does more than write, such as telling people, bring that to its end."""
-        close = getattr(self._parts.target, "close", None)
-        if close is not None:
-            close()
 
     def _note_written(self, written: Written) -> None:
         if not written.changed:

@@ -28,23 +28,26 @@ from agents.files import (
     settings_mark,
     signature,
 )
+from agents.gone import delete_gone
 from agents.learners import LEARNER, Learners, NumberClaim, State, claim_of
 from agents.parts import FeedPart, FilePart, LocatingSource, Parts, SourcePart
 from agents.remembered import Old, Remembered
 from agents.settings import AgentSettings
-from agents.spool import Seen, Spool, Vanished, Wanted
+from agents.spool import Seen, Spool, Wanted
 from agents.store import Store
 from agents.units import Digest, Piece, Unit, batches, pieces
 from broker.protocol.identifiers import RefId
 from broker.protocol.identity import Claim, Outcome
-from mappings import InwardMapping, MappedObject, Record, RefIds, RowProblem
+from mappings import GoneObject, InwardMapping, MappedObject, Record, RefIds, RowProblem
 from mappings.problems import nearest
 
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 200
+_MAPPED_AT_ONCE: Final = 1_000
+"""Records that were mapped in one transaction: RefIds lie all over the database, and each page is written once."""
 _MOST_AT_ONCE: Final = 5_000
-"""Records in one transaction when nearly all of them are as they were; of others, a batch."""
+"""Records in one transaction when nearly all of them are as they were."""
 _MAX_MARKER: Final = 4_000
 _TWICE: Final = "this object was in an earlier record, with other content: the first is used; make the two the same"
 _NO_SUCH: Final = "the zone knows no such learner: see that its UPN is right, here and at the school; it is asked again"
@@ -101,18 +104,20 @@ class _Made:
         objects: In the order of the records.
         left_out: Objects of records about learners without a RefId.
         claims: Learners of whom the zone is to be asked, if it was not.
+        gone: Objects that are no longer there by what the records say.
         mapped: How many of the records were mapped.
     """
 
     objects: list[_Entry] = field(default_factory=list)
     left_out: list[MappedObject] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    gone: list[GoneObject] = field(default_factory=list)
     mapped: int = 0
 
     @property
     def is_enough(self) -> bool:
-        """Whether it is time to put it there: it holds as much as a batch of records, or says so of very many."""
-        return self.mapped >= _BATCH or len(self.objects) >= _MOST_AT_ONCE
+        """Whether it is time to put it there."""
+        return self.mapped >= _MAPPED_AT_ONCE or len(self.objects) >= _MOST_AT_ONCE
 
 
 class _Sightings:
@@ -232,11 +237,12 @@ class Scanner:
         for path in paths:
             if self._stop.is_set():
                 raise Stopped
-            mark = signature(path, source.settings, self._parts.mappings_mark)
+            files = source.files(path)
+            mark = signature(files, source.settings, self._parts.mappings_mark)
             known, digest, _ = self._ledger.signature(source.name, path)
             if known == mark and not (retry and not digest):
                 continue
-            if source.fetcher is None and not self._arrivals.settled(path):
+            if source.fetcher is None and not self._arrivals.settled(path, *files):
                 unsettled = True
                 continue
             self._read(source, path, mark, known, digest)
@@ -265,7 +271,7 @@ class Scanner:
         if self._stop.is_set():
             raise Stopped
         known, digest, again = self._ledger.signature(source.name, path)
-        mark = signature(path, source.settings, self._parts.mappings_mark)
+        mark = signature(source.files(path), source.settings, self._parts.mappings_mark)
         if again is Again.NO or known != mark or not digest:
             return
         if again is Again.KEEP:
@@ -284,7 +290,7 @@ class Scanner:
 
     def _read(self, source: FilePart, path: Path, mark: str, known: str, known_digest: str) -> None:
         try:
-            digest = content_digest(path)
+            digest = content_digest(source.files(path))
         except OSError:
             digest = ""
         if digest and digest == known_digest and known.rpartition(":")[2] == mark.rpartition(":")[2]:
@@ -304,8 +310,9 @@ class Scanner:
         self._report_waiting(reading)
         with self._store.transaction() as db:
             self._check_moved()
-            if source.settings.complete and reading.outcome == "read":
-                self._delete_vanished(db, source, reading)
+            if reading.outcome == "read":
+                said, whole = wanted is Wanted.CHANGES, source.settings.complete
+                delete_gone(db, self._spool, source, reading, said=said, whole=whole)
             self._ledger.note(db, source.name, reading, mark, digest, self._again(reading, answers))
         self._log(source, reading)
 
@@ -337,9 +344,9 @@ class Scanner:
             marks.append(marker)
             if marker.complete:
                 reading.left_out_before = 0
-                if source.settings.complete:
-                    self._delete_vanished(db, source, reading)
-            self._ledger.mark(db, source.name, mark, marker.value)
+            whole = marker.complete and source.settings.complete
+            if not delete_gone(db, self._spool, source, reading, said=True, whole=whole):
+                self._ledger.mark(db, source.name, mark, marker.value)  # else what says it is gone would not come again
             self._ledger.note(db, source.name, reading, mark, "read", max(again, self._again(reading, answers)))
 
         try:
@@ -460,6 +467,7 @@ class Scanner:
             for entry in made.objects:
                 self._put(db, source, reading, entry, sightings, wanted)
             sightings.write()
+            self._spool.say_gone(db, made.gone)
             for one in made.left_out:
                 self._spool.pass_over(db, one.object_type, one.ref_id)
             if wanted is not Wanted.NOTHING:
@@ -482,6 +490,7 @@ class Scanner:
         made.mapped += 1
         record, refused, problems = item.record, False, reading.problems
         objects: list[MappedObject] = []
+        gone: list[GoneObject] = []
         referring = _Referring(self._store, self._learners) if self._waits else None
         ref_ids: RefIds = self._store.keys if referring is None else referring
         for mapping in item.mappings:
@@ -490,14 +499,18 @@ class Scanner:
             for found in translation.problems:
                 reading.report(_problem(found))
             objects += translation.objects
+            gone += translation.gone
+        made.gone += gone
         reading.failed_records += refused
+        if gone and not objects:
+            return
         states = self._states(source, objects, referring, made)
         # Whose learner has become known meanwhile waits, too: it is to go after the learner, who is in another file.
         overtakes = bool(states) and not source.settings.locates and self._learners.answers != self._answers
         if all(state.is_known for state in states) and not overtakes:
             if objects:
-                # What is wrong with a record is reported each time that it is read.
-                digest = item.digest if reading.problems == problems else b""
+                # What is wrong with a record is reported each time that it is read, and what is gone is said each time.
+                digest = item.digest if reading.problems == problems and not gone else b""
                 made.objects.append(_Entry(record.position, digest, tuple(objects)))
             return
         made.left_out += objects
@@ -557,33 +570,9 @@ class Scanner:
         if entry.digest:
             self._remembered.remember(db, source.name, entry.digest, known)
 
-    def _delete_vanished(self, db: sqlite3.Connection, source: SourcePart, reading: Reading) -> None:
-        """Spool a Delete of each object that the whole picture no longer has, unless something speaks against it."""
-        types = list(dict.fromkeys(mapping.object_type for mapping in source.mappings))
-        found = {object_type: self._spool.vanished(db, source.name, object_type) for object_type in types}
-        gone = sum(len(vanished) for _, vanished in found.values())
-        if not gone:
-            return
-        reason = _against(found, source.settings.max_deletes, reading)
-        if reason:
-            reading.outcome, reading.note = (
-                "held",
-                f"{gone} objects are no longer in {_kind(source)}; nothing deleted: {reason}",
-            )
-            log.error("deletes_held", source=source.name, file=reading.name, objects=gone, reason=reason)
-            return
-        # What points at others goes before them: mappings are written the other way round.
-        for object_type in reversed(types):
-            for vanished in found[object_type][1]:
-                reading.events += self._spool.delete(db, source.name, vanished) is not None
-
     def _failed(self, source: SourcePart, reading: Reading, reason: str) -> None:
         reading.outcome, reading.note = "failed", reason
         log.error("file_not_read", source=source.name, file=reading.name, reason=reason)
-
-
-def _kind(source: SourcePart) -> str:
-    return "the file" if isinstance(source, FilePart) else "the system"
 
 
 def _reason(error: SourceError | OSError, done: str = "read", remedy: str = "check its rights") -> str:
@@ -634,21 +623,6 @@ def _nearly_read(source: SourcePart, names: frozenset[str]) -> Iterator[Problem]
         if near is not None:
             message = f"no mapping reads the column {name[:60]!r}: did you mean {near!r}?"
             yield Problem("row 1", "warn", "heading", "", message)
-
-
-def _against(found: dict[str, tuple[int, list[Vanished]]], max_deletes: float, reading: Reading) -> str:
-    """Return why nothing may be deleted; empty when nothing speaks against it."""
-    if reading.incomplete:
-        return "the file says itself that it is partial"
-    if reading.failed_records:
-        return f"{reading.failed_records} records could not be used, and may be what is missing: mend them first"
-    for object_type, (known, vanished) in found.items():
-        if len(vanished) > known * max_deletes:
-            return (
-                f"{len(vanished)} of {known} {object_type} are missing, more than max_deletes = {max_deletes:.0%}: "
-                "check that the export is whole; if it is right, raise max_deletes for one run"
-            )
-    return ""
 
 
 __all__ = ["Progress", "Scanner", "Schedule", "Stopped"]

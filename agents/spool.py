@@ -6,7 +6,7 @@ an answer are written as they are made, and go out from the moment that the last
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -33,6 +33,7 @@ from broker.protocol.envelope import Ack, Action, build_event, local_name, new_h
 from broker.protocol.exchanges import USUAL_BUFFER, build_request
 from broker.protocol.identifiers import DEFAULT_CONTEXT, AgentId, Context, MsgId
 from broker.protocol.query import Query
+from mappings import GoneObject
 from schemas import SchemaSet
 
 REQUEST: Final = "Request"
@@ -103,7 +104,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """An object that a complete source no longer has."""
+    """An object that a source no longer has."""
 
     object_type: str
     ref_id: str
@@ -123,10 +124,13 @@ class Spool:
     def __init__(self, store: Store, agent: AgentId, schema: SchemaSet) -> None:
         self._store, self._agent, self._schema = store, agent, schema
         self.kept = Published(store, schema)
+        self._shapes: set[str] = set()
+        self._undone = store.undone
 
     def start_reading(self, db: sqlite3.Connection) -> None:
-        """Forget which objects were seen: another file begins."""
+        """Forget which objects were seen, and which are said to be gone: another file begins."""
         db.execute("DELETE FROM temp.seen")
+        db.execute("DELETE FROM temp.gone")
 
     def digest(self, element: etree._Element) -> bytes:
         """Return the keyed digest of a whole object."""
@@ -148,6 +152,12 @@ class Spool:
     def pass_over(self, db: sqlite3.Connection, object_type: str, ref_id: str) -> None:
         """Note that the file holds an object that is not to be published now, so that it has not vanished."""
         db.execute("INSERT OR IGNORE INTO temp.seen VALUES (?, ?, x'')", (object_type, ref_id))
+
+    def say_gone(self, db: sqlite3.Connection, objects: Iterable[GoneObject]) -> None:
+        """Note that the file says of objects that they are gone, be they published or not."""
+        rows = [(one.object_type, one.ref_id) for one in objects]
+        if rows:
+            db.executemany("INSERT OR IGNORE INTO temp.gone VALUES (?, ?)", rows)
 
     def put(
         self,
@@ -176,11 +186,12 @@ class Spool:
         object_type = local_name(element)
         whole = whole or self.digest(element)
         ref_id = ref_id or ref_key(element, self._schema)
-        row = db.execute(
-            "SELECT whole, parts, resend, id FROM sync LEFT JOIN published USING (object_type, ref_id) "
-            "WHERE object_type = ? AND ref_id = ? AND source = ?",
-            (object_type, ref_id, source),
-        ).fetchone()
+        had = db.execute(
+            "SELECT whole, parts, resend, id, source FROM sync LEFT JOIN published USING (object_type, ref_id) "
+            "WHERE object_type = ? AND ref_id = ?",
+            (object_type, ref_id),
+        ).fetchall()
+        row = next((one for one in had if one[4] == source), None)
         if row is not None and row[0] == whole:
             if row[3] is None:
                 key = routing_key or ordering_key(element, self._schema)
@@ -195,6 +206,7 @@ class Spool:
             digest=self._store.keys.digest,
             complete=complete,
             resend=Action(row[2]) if row is not None and row[2] else None,
+            whole=whole,
             shape_paths=lambda shape: self._shape_paths(db, shape),
         )
         if outcome is None:
@@ -206,7 +218,7 @@ class Spool:
         if outcome.action is None:
             return None
         action = outcome.action
-        if action is Action.ADD and self._others_have(db, source, object_type, ref_id):
+        if action is Action.ADD and any(one is not row for one in had):
             action = Action.CHANGE
         xml = _serialised(outcome.element)
         if action is Action.ADD:
@@ -242,15 +254,25 @@ class Spool:
 
     def vanished(self, db: sqlite3.Connection, source: str, object_type: str) -> tuple[int, list[Vanished]]:
         """Return how many objects *source* had, and those that were not seen since :meth:`start_reading`."""
-        count = db.execute(
-            "SELECT count(*) FROM sync WHERE source = ? AND object_type = ?", (source, object_type)
-        ).fetchone()[0]
         rows = db.execute(
             "SELECT object_type, ref_id, routing_key, key_xml FROM sync WHERE source = ? AND object_type = ? "
             "AND (object_type, ref_id) NOT IN (SELECT object_type, ref_id FROM temp.seen)",
             (source, object_type),
         ).fetchall()
-        return int(count), [Vanished(*row) for row in rows]
+        return self._count(db, source, object_type), [Vanished(*row) for row in rows]
+
+    def said_gone(self, db: sqlite3.Connection, source: str, object_type: str) -> tuple[int, list[Vanished]]:
+        """Return how many objects *source* had, and those of them that the file says are gone and does not have.
+
+        Where it says so of none, the number is 0.
+        """
+        rows = db.execute(
+            "SELECT object_type, ref_id, routing_key, key_xml FROM temp.gone g JOIN sync USING (object_type, ref_id) "
+            "WHERE source = ? AND object_type = ? "
+            "AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.object_type = g.object_type AND s.ref_id = g.ref_id)",
+            (source, object_type),
+        ).fetchall()
+        return self._count(db, source, object_type) if rows else 0, [Vanished(*row) for row in rows]
 
     def delete(self, db: sqlite3.Connection, source: str, gone: Vanished) -> MsgId | None:
         """Spool a Delete of an object; None, and nothing, while another source still has it."""
@@ -456,13 +478,26 @@ class Spool:
     def _remember(
         self, db: sqlite3.Connection, source: str, object_type: str, ref_id: str, key: str, outcome: Outcome
     ) -> None:
-        for shape, paths in outcome.shapes.items():
-            db.execute("INSERT OR IGNORE INTO shapes VALUES (?, ?)", (shape, "\n".join(paths)))
+        new = outcome.shapes.keys() - self._kept_shapes()
+        if new:
+            shapes = [(shape, "\n".join(outcome.shapes[shape])) for shape in new]
+            db.executemany("INSERT OR IGNORE INTO shapes VALUES (?, ?)", shapes)
+            self._shapes |= new
         bare = etree.tostring(key_element(outcome.element, self._schema), encoding="utf-8", with_tail=False)
         db.execute(
             "INSERT OR REPLACE INTO sync VALUES (?, ?, ?, ?, ?, ?, ?, '')",
             (object_type, ref_id, source, outcome.known.whole, write_parts(outcome.known.parts), bare, key),
         )
+
+    def _count(self, db: sqlite3.Connection, source: str, object_type: str) -> int:
+        counted = db.execute("SELECT count(*) FROM sync WHERE source = ? AND object_type = ?", (source, object_type))
+        return int(counted.fetchone()[0])
+
+    def _kept_shapes(self) -> set[str]:
+        """Return shapes that are in the database for certain: none is ever removed, but by a transaction's undoing."""
+        if self._undone != self._store.undone:
+            self._undone, self._shapes = self._store.undone, set()
+        return self._shapes
 
     def _shape_paths(self, db: sqlite3.Connection, shape: str) -> tuple[str, ...]:
         row = db.execute("SELECT paths FROM shapes WHERE id = ?", (shape,)).fetchone()

@@ -20,6 +20,8 @@ from broker.protocol.identifiers import RefId
 DATABASE: Final = "agent.db"
 LOCK: Final = "agent.lock"
 _BUSY_SECONDS: Final = 30.0
+_CACHE_KIB: Final = 16 * 1024
+"""RefIds are scattered over the whole of an index: with SQLite's usual 2 MiB nearly each costs reading a page."""
 _VERSION: Final = 4
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -116,6 +118,7 @@ _FILL: Final = "UPDATE files SET again = 2"
 _SEEN: Final = """
 CREATE TEMP TABLE seen (object_type TEXT, ref_id TEXT, whole BLOB, PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID
 """
+_GONE: Final = "CREATE TEMP TABLE gone (object_type TEXT, ref_id TEXT, PRIMARY KEY (object_type, ref_id)) WITHOUT ROWID"
 
 
 class AlreadyRunning(ZoneError):
@@ -127,6 +130,7 @@ class Store:
 
     Attributes:
         has_learners: The zone was asked, or has told, whose record some learner is.
+        undone: Grows with each transaction that is undone: what it was to bring is not there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -141,6 +145,7 @@ class Store:
         self.keys: Keys = load_keys(folder)
         self._lock = threading.RLock()
         self._held: int | None = None
+        self.undone = 0
         path = folder / DATABASE
         if not path.exists():  # closing a file drops this process's locks on it, so not when a connection may be open
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm this file's mode
@@ -149,17 +154,21 @@ class Store:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA secure_delete = ON")  # what is confirmed leaves no personal data behind
         self._db.execute("PRAGMA temp_store = FILE")
-        self._db.execute(_SEEN)
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        for table in (_SEEN, _GONE):  # what the reading that is under way has met
+            self._db.execute(table)
         self._prepare(had_key)
         self.has_learners = bool(self.query("SELECT 1 FROM learners LIMIT 1"))
         self.keys.located = self._located
 
     def hold(self) -> None:
-        """Make this process the only one that runs the agent, until it closes the store or ends.
+        """Make this process the only one that runs the agent, until it closes the store or ends; once is enough.
 
         Raises:
-            AlreadyRunning: Another process holds it.
+            AlreadyRunning: Another process, or another store of this one, holds it.
         """
+        if self._held is not None:
+            return
         held = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,6 +188,7 @@ class Store:
             try:
                 yield self._db
             except BaseException:
+                self.undone += 1
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")

@@ -5,7 +5,7 @@ Inward::
     mapping = load("csv/learner")                       # InwardMapping; MappingError lists every problem
     mapping.name, mapping.object_type, mapping.sources  # "csv/learner", "LearnerPersonal", fields it reads
     mapping.lines                                       # what each line of the file reads and fills
-    mapping.translate(record, ref_ids)                  # Translation(objects, problems)
+    mapping.translate(record, ref_ids)                  # Translation(objects, problems, gone)
 
 And back::
 
@@ -28,7 +28,7 @@ from mappings.lineage import Line
 from mappings.loader import load, open_document, shipped_names
 from mappings.outward import OutwardMapping
 from mappings.problems import MappingError, Problem
-from mappings.records import NAMESPACE, MappedObject, Objects, Record, RefIds, RowProblem, Rows, Translation
+from mappings.records import NAMESPACE, GoneObject, MappedObject, Objects, Record, RefIds, RowProblem, Rows, Translation
 
 __all__ = [
     # files
@@ -54,6 +54,7 @@ __all__ = [
     "RefIds",
     "Translation",
     "MappedObject",
+    "GoneObject",
     "RowProblem",
     "Objects",
     "Rows",

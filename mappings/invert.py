@@ -22,7 +22,7 @@ from mappings.shelves import shelves
 from mappings.spec import Reader, Step, path_steps
 from mappings.turned import Filled, Members, Node, Part, Plan, Way
 
-_KEYS_BESIDE: Final = frozenset({"key", "about", "when"})  # kinds of lines that read and fill no element
+_KEYS_BESIDE: Final = frozenset({"key", "about", "when", "gone"})  # kinds of lines that read and fill no element
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mappings.builder import Fault, Made, Target, identity, write
 from mappings.lineage import Line
-from mappings.records import MappedObject, Record, RefIds, RowProblem, Translation
+from mappings.records import GoneObject, MappedObject, Record, RefIds, RowProblem, Translation
 from mappings.scope import Scope
 from mappings.selection import MAX_ROWS, ROWS, Pick, Selection
 from mappings.values import Key, Test
@@ -31,6 +31,7 @@ class InwardMapping:
     lines: tuple[Line, ...] = field(repr=False)
     _each: Selection | None = field(repr=False)  # the members that become objects; None when the record itself does
     _tests: tuple[Test[Scope], ...] = field(repr=False)
+    _gone: tuple[Test[Scope], ...] = field(repr=False)  # of what passes the tests; without any, nothing is gone
     _picks: tuple[Pick, ...] = field(repr=False)
     _key: Key[Scope] = field(repr=False)
     _about: Key[Scope] | None = field(repr=False)
@@ -42,10 +43,12 @@ class InwardMapping:
     def translate(self, record: Record, ref_ids: RefIds) -> Translation:
         """Return the objects of one record; what is wrong with it is reported and never raised.
 
-        An object without key or mandatory part is not made; an optional part that cannot be used is left out.
+        An object without key or mandatory part is not made; an optional part that cannot be used is left out. Of what
+        is gone the key alone is read; what some member makes all the same is not gone.
         """
         problems: list[RowProblem] = []
         objects: dict[str, MappedObject] = {}
+        gone: dict[str, GoneObject] = {}
         whole = Scope(record, record, ref_ids, self.object_type, problems)
         if self.rows and len(record.groups.get(ROWS, ())) > MAX_ROWS:
             names = ", ".join(self.rows)
@@ -59,18 +62,23 @@ class InwardMapping:
             made = self._object(scope)
             if made is None:
                 continue
+            if isinstance(made, GoneObject):
+                gone[made.ref_id] = made
+                continue
             if made.ref_id in objects:
                 scope.warn(
                     "key", self._key.sources, "duplicate", "the same again: only the first is used; remove the second"
                 )
                 continue
             objects[made.ref_id] = made
-        return Translation(tuple(objects.values()), tuple(problems))
+        lost = tuple(one for ref_id, one in gone.items() if ref_id not in objects)
+        return Translation(tuple(objects.values()), tuple(problems), lost)
 
     def texts(self, line: Line, record: Record) -> tuple[str, ...]:
         """Return the texts that one of ``lines`` reads from a record, before they are converted: one for each member.
 
-        Nothing of a record, member or alternative that a condition rules out; nothing of a line that makes no text.
+        Nothing of a record, member or alternative that a condition rules out, or that is gone; nothing of a line that
+        makes no text.
         """
         if line.read is None:
             return ()
@@ -80,16 +88,18 @@ class InwardMapping:
             scope = Scope(member, record, whole.ref_ids, self.object_type, [])
             for pick in self._picks:
                 scope.picks[pick.name] = pick.member(scope)
-            if all(test.holds(scope) for test in self._tests):
+            if self._is_meant(scope) and not self._is_gone(scope):
                 found += line.read(scope)
         return tuple(found)
 
-    def _object(self, scope: Scope) -> MappedObject | None:
+    def _object(self, scope: Scope) -> MappedObject | GoneObject | None:
         for pick in self._picks:
             scope.picks[pick.name] = pick.member(scope)
-        if not all(test.holds(scope) for test in self._tests):
+        if not self._is_meant(scope):
             return None
         key = identity(self._key, scope)
+        if self._is_gone(scope):
+            return self._gone_object(scope, key)
         if isinstance(key, Fault):
             _refuse(scope, [key])
             return None
@@ -109,6 +119,18 @@ class InwardMapping:
         if self._has_ref_id:  # the others are told apart by their references
             made.attributes["RefId"] = ref_id
         return MappedObject(self.object_type, write(made, self._namespace), ref_id, key, learner)
+
+    def _is_meant(self, scope: Scope) -> bool:
+        return all(test.holds(scope) for test in self._tests)
+
+    def _is_gone(self, scope: Scope) -> bool:
+        return bool(self._gone) and all(test.holds(scope) for test in self._gone)
+
+    def _gone_object(self, scope: Scope, key: tuple[str, ...] | Fault) -> GoneObject | None:
+        if isinstance(key, Fault):
+            scope.warn(key.path, key.source, key.rule, f"not deleted: {key.path} {key.message}", key.nearest)
+            return None
+        return GoneObject(self.object_type, scope.ref_ids.ref_id(self.object_type, key))
 
     def _about_learner(self, scope: Scope) -> str | None:
         key = identity(self._about, scope) if self._about is not None else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import schemas
 from mappings.document import Where
@@ -30,6 +30,7 @@ INWARD_FILE: Final[dict[str, tuple[type, ...]]] = {
     "where": (dict,),
     "order": (str,),
     "when": (dict,),
+    "gone": (dict,),
     "about": (dict,),
     "pick": (dict,),
     "fields": (dict,),
@@ -84,7 +85,8 @@ class _Compiler:
         each = self._each(given)
         for alias, spec in given.get("pick", {}).items():
             self._pick(("pick", alias), alias, spec)
-        tests = self._tests(("when",), "", given)
+        tests = self._tests(("when",), "when", "", given)
+        gone = self._gone(given)
         key = self._own_key(given, object_type)
         about = self._about(given)
         targets = [self._field(("fields", path), path, spec) for path, spec in given.get("fields", {}).items()]
@@ -102,6 +104,7 @@ class _Compiler:
             tuple(line for lines in self._lines for line in lines()),
             each,
             tests,
+            gone,
             tuple(self._picks.values()),
             key,
             about,
@@ -338,15 +341,27 @@ class _Compiler:
         self._note_value("field", path, self._spelt(self._reader, where, spec, value))
         return TargetValue(where, path, value)
 
-    def _tests(self, where: Where, target: str, given: Table) -> tuple[Test[Scope], ...]:
-        inside, spec = self._inside, given.get("when", {})
+    def _tests(self, where: Where, kind: Literal["when", "gone"], target: str, given: Table) -> tuple[Test[Scope], ...]:
+        inside, spec = self._inside, given.get(kind, {})
         for name in spec:
-            self._note((*where, name), "when", target, partial(self._names, inside, name))
+            self._note((*where, name), kind, target, partial(self._names, inside, name))
         return self._values.tests(where, spec)
+
+    def _gone(self, given: Table) -> tuple[Test[Scope], ...]:
+        """Return the tests that a record passes whose object is gone, which 'when' has to let through first."""
+        if given.get("gone") == {}:
+            self._reader.report(("gone",), "an empty 'gone' says nothing: name the field that says it, or remove it")
+        tests = self._tests(("gone",), "gone", "", given)
+        wanted, gone = given.get("when", {}), given.get("gone", {})
+        for name in gone:
+            if name in wanted and _rule_each_other_out(wanted[name], gone[name]):
+                message = f"no record is gone by {name!r}, since 'when' leaves all such out: add it there too"
+                self._reader.report(("gone", name), message)
+        return tests
 
     def _list(self, where: Where, path: str, spec: object) -> TargetValue | None:
         given = self._reader.table(where, spec, _LIST, ["fields"])
-        tests = self._tests((*where, "when"), path, given)
+        tests = self._tests((*where, "when"), "when", path, given)
         selection = self._selection(where, given, "each", "list")
         if selection is None or not given.get("fields"):
             return None
@@ -447,3 +462,20 @@ class _Compiler:
             yield from self._ref_names(inside, spec)
         else:
             yield from self._spec_names(inside, spec.get("join", spec.get("from", [])))
+
+
+def _rule_each_other_out(one: object, other: object) -> bool:
+    """Tell whether no text of a field passes both of two tests; False where they are not spelt right."""
+    texts = [_texts(each) for each in (one, other)]
+    if None not in texts:
+        return not (texts[0] or frozenset()) & (texts[1] or frozenset())
+    filled = [bool(found) or spec is True for found, spec in zip(texts, (one, other), strict=True)]
+    return (one is False and filled[1]) or (other is False and filled[0])
+
+
+def _texts(spec: object) -> frozenset[str] | None:
+    """Return the texts that a test wants, as they are compared; None where it is no text or list of texts."""
+    listed = [spec] if isinstance(spec, str) else spec
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+        return None
+    return frozenset(text.strip().casefold() for text in listed)

@@ -9,7 +9,7 @@ from mappings.document import Document, Where
 from mappings.values import Alternative, Value
 
 Scopes = Callable[[Any], Iterable[Any]]  # from the scope of a record to those of a list's members
-Kind = Literal["field", "list", "each", "rows", "pick", "key", "about", "when", "lookup"]
+Kind = Literal["field", "list", "each", "rows", "pick", "key", "about", "when", "gone", "lookup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Line:
     """One way in which a mapping reads its source; a line of the file with alternatives gives several.
 
     Attributes:
-        kind: ``field`` (in a list too), ``list``, ``each``, ``rows``, ``pick``, ``key``, ``about``, ``when`` or
-            ``lookup`` (outward).
+        kind: ``field`` (in a list too), ``list``, ``each``, ``rows``, ``pick``, ``key``, ``about``, ``when``, ``gone``
+            or ``lookup`` (outward).
         target: Path in the object as the file spells it, or the column of an outward table; of a ``pick`` or
             ``lookup`` its name; of ``each``, ``rows``, ``key`` and ``about`` that word. Of ``when`` what it holds for:
-            the list's path, or empty for the whole object.
+            the list's path, or empty for the whole object, which a ``gone`` is always about.
         sources: The source fields that it reads, in full: ``Contacts/Contact/Surname`` within a group; the real columns
             where members are columns. Outward: paths in the object. Empty for a constant.
         convert: Its converters as the file spells them.

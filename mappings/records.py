@@ -45,7 +45,8 @@ class RowProblem:
         rule: Short name: ``mandatory``, ``key``, ``code``, ``duplicate``, ``note``, ``reference``, ``characters``, or a
             converter's name.
         message: One sentence: what is wrong and what to do.
-        severity: ``refuse`` when the object or row was not made, ``warn`` when it was made without this part.
+        severity: ``refuse`` when the object or row was not made, ``warn`` when it was made without this part, or when
+            nobody can tell which object the record says is gone.
         nearest: The nearest right code, where the rule is about codes. It tells something about the value, so it is not
             for logs.
     """
@@ -84,11 +85,31 @@ class MappedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneObject:
+    """An object of which a record says that it is no longer there; it may never have been.
+
+    Attributes:
+        object_type: Name as published.
+        ref_id: Its identity in this source, as :attr:`MappedObject.ref_id`.
+    """
+
+    object_type: str
+    ref_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
-    """The objects one record became, and what could not be used of it."""
+    """What one record became.
+
+    Attributes:
+        objects: The objects that it made.
+        problems: What could not be used of it.
+        gone: Objects that are no longer there by what it says (``gone`` in the mapping); none of them is in *objects*.
+    """
 
     objects: tuple[MappedObject, ...]
     problems: tuple[RowProblem, ...]
+    gone: tuple[GoneObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

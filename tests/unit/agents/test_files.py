@@ -47,6 +47,25 @@ def test_a_file_has_arrived_when_it_has_stood_still_for_long_enough(
     assert arrivals.settled(path)
 
 
+def test_a_package_has_arrived_when_all_of_its_files_have_stood_still(
+    tmp_path: Path, arrivals: Arrivals, clock: Clock
+) -> None:
+    paths = [tmp_path / "manifest.csv", tmp_path / "users.csv"]
+    for path in paths:
+        path.write_text("half")
+    assert not arrivals.settled(*paths)
+    clock.time += 1.5
+    paths[1].write_text("half and more")
+    assert not arrivals.settled(*paths)
+    clock.time += 1.5
+    assert not arrivals.settled(*paths)
+    clock.time += 0.5
+    assert arrivals.settled(*paths)
+
+    paths[1].unlink()
+    assert not arrivals.settled(*paths)
+
+
 def test_a_file_that_is_gone_has_not_arrived(tmp_path: Path, arrivals: Arrivals) -> None:
     assert not arrivals.settled(tmp_path / "gone.xml")
 

@@ -50,6 +50,24 @@ def test_a_transaction_that_is_undone_leaves_neither_event_nor_state(store: Stor
     assert actions(spool) == ["Add"]
 
 
+def test_what_a_transaction_that_is_undone_has_said_of_shapes_is_said_again(store: Store, spool: Spool) -> None:
+    def put_and_fail() -> None:
+        with store.transaction() as db:
+            spool.put(db, "a", learner(), complete=True)
+            raise RuntimeError
+
+    def shapes() -> int:
+        return int(store.query("SELECT count(*) FROM shapes")[0][0])
+
+    with pytest.raises(RuntimeError):
+        put_and_fail()
+    assert shapes() == 0
+    put(store, spool, "Quill", complete=True)
+    there = shapes()
+    put(store, spool, "Plume", complete=True)
+    assert shapes() == there > 0
+
+
 def test_what_another_source_has_published_is_changed_and_not_added_again(store: Store, spool: Spool) -> None:
     put(store, spool, "Quill", "a")
     put(store, spool, "Plume", "b")

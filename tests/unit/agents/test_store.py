@@ -67,6 +67,18 @@ def test_only_one_process_runs_an_agent_and_closing_lets_the_next_one(tmp_path: 
     second.close()
 
 
+def test_who_holds_an_agent_may_hold_it_again_and_lets_it_go_at_once(tmp_path: Path) -> None:
+    first, second = Store(tmp_path / "a"), Store(tmp_path / "a")
+    first.hold()
+    first.hold()
+    with pytest.raises(AlreadyRunning):
+        second.hold()
+
+    first.close()
+    second.hold()
+    second.close()
+
+
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError), store.transaction() as db:
         db.executemany("INSERT INTO meta VALUES (?, 'done')", [("half",), ("half",)])
