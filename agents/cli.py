@@ -25,6 +25,8 @@ from agents.settings import AgentSettings, read_settings
 from agents.show import learners_table, objects_json, status, status_tables
 from agents.store import DATABASE, Store
 from agents.trial import Trial, trials
+from agents.tryout import EXAMPLES as TRY_EXAMPLES
+from agents.tryout import try_agent
 from broker.protocol.errors import ConfigurationError, ZoneError
 from broker.protocol.identifiers import parse_agent_id
 from schemas import load
@@ -38,6 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command("new", epilog=EXAMPLES)(new)
+app.command("try", epilog=TRY_EXAMPLES)(try_agent)
 _TRIAL_CODES: Final = {"unreachable": 1, "wrong": 2}
 
 File = Annotated[Path, typer.Argument(help="The agent's file, for example agents/mis-8209901.toml.")]

@@ -1,0 +1,1 @@
+"""Certification of agents: everything is tried in a private zone, and what was found is signed."""

@@ -147,14 +147,14 @@ def _counted(mapping: InwardMapping, count: Count) -> Finding:
 
 
 def _nothing_made(mapping: InwardMapping, reading: _Reading, number: int) -> Finding:
-    line = next((line for line in mapping.lines if line.kind in ("each", "when")), None)
+    line = next((line for line in mapping.lines if line.kind in ("each", "when", "gone")), None)
     absent = line is not None and line.kind == "each" and not reading.columns.has(line.sources[0])
     if any(count.refused for count in reading.tallies[number].counts()):
         why = "see the errors above"
     elif absent:
         why = "the sample has nothing of the kind"
     else:
-        why = "look at 'when' and 'each': they rule out every record"
+        why = "look at 'when', 'gone' and 'each': they rule out every record"
     return Finding(
         "warning" if absent else "error",
         "nothing-made",

@@ -246,6 +246,8 @@ def _conditions(lines: Sequence[Line]) -> Iterator[str]:
         elif line.kind == "when":
             of = f" for {line.target}" if line.target else ""
             yield f"a condition{of} on {names} ({place_of(line)})"
+        elif line.kind == "gone":
+            yield f"deleted where {names} says so ({place_of(line)})"
 
 
 def _tables(object_type: str, lines: Sequence[Line]) -> Iterator[CodesTable]:

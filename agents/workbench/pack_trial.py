@@ -327,7 +327,7 @@ def _whose(item: Mapped | SourceProblem | SourceFields) -> int:
 
 def _may_pass(mapping: InwardMapping) -> bool:
     """Whether a mapping has settings by which it makes nothing of some records, and says nothing of them."""
-    return any(line.kind == "each" or (line.kind == "when" and not line.target) for line in mapping.lines)
+    return any(line.kind in ("each", "gone") or (line.kind == "when" and not line.target) for line in mapping.lines)
 
 
 def _counted(count: Count) -> Finding:

@@ -1,0 +1,328 @@
+"""A zone of its own for one agent that is tried: in a temporary folder, as a process, gone afterwards.
+
+It is the real zone with its own RabbitMQ, started as people start it (``sifzone up``). Who listens in it is
+``listening``'s; what is sent is the agent's.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+import httpx
+
+from agents.zone_files import Agreement, ZoneAgent, toml_text
+from broker.protocol.errors import ConfigurationError, ZoneError
+
+RABBITMQ_VARIABLE: Final = "SIFZONE_TRIAL_RABBITMQ"
+MANAGEMENT_VARIABLE: Final = "SIFZONE_TRIAL_MANAGEMENT"
+_READY_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 30.0
+_LOOK: Final = 0.05
+_API_SECONDS: Final = 10.0
+_COMMAND_SECONDS: Final = 60.0
+_MAX_LOG: Final = 64 << 20
+_OURS: Final = "SIFZONE_"
+"""How the settings begin that the environment may hold for another zone; none of them reaches this one."""
+_PR_SET_PDEATHSIG: Final = 1
+_PLACE: Final = "sifzone-trial-"
+_KEPT: Final = "sifzone-kept-"
+_ADMIN: Final = "zone.admin.toml"
+_SHIELDED: Final = "shielded = true\n"
+
+
+class NoPrivateZone(ZoneError):
+    """A zone to try an agent in could not be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A RabbitMQ to use instead of starting one: a test server, never one that a zone works on.
+
+    Attributes:
+        rabbitmq: ``amqp://ADMIN:PASSWORD@HOST:PORT``.
+        management: Its management API, ``http://HOST:15672``.
+    """
+
+    rabbitmq: str
+    management: str
+
+    def toml(self) -> str:
+        """Return its lines in zone.toml."""
+        return f"rabbitmq = {toml_text(self.rabbitmq)}\nmanagement = {toml_text(self.management)}\n"
+
+
+class PrivateZone:
+    """A running zone; use it as a context manager. All it keeps is in a folder of its own, mode 700.
+
+    Args:
+        agents: Who is set up in it.
+        agreements: What is shared in it; learners under a shield are covered, too, for they are made up.
+        server: A RabbitMQ to use; a private one is started when left out.
+        keep: Leave the folder when it ends.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[ZoneAgent],
+        agreements: Sequence[Agreement],
+        *,
+        server: Server | None = None,
+        keep: bool = False,
+    ) -> None:
+        self._agents, self._agreements, self._server, self._keep = agents, agreements, server, keep
+        self.id = f"trial-{uuid4().hex[:8]}"
+        self.place = Path()
+        """Folder for whatever belongs to the trial; the zone's own is in it."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def folder(self) -> Path:
+        """The zone's folder."""
+        return self.place / "zone"
+
+    @property
+    def log_file(self) -> Path:
+        """What the zone's processes have logged."""
+        return self.place / "zone.log"
+
+    def __enter__(self) -> Self:
+        """Start the zone; returns when it takes messages.
+
+        Raises:
+            NoPrivateZone: It does not start; says why and what to do.
+        """
+        sweep(Path(tempfile.gettempdir()))
+        self.place = Path(tempfile.mkdtemp(prefix=_KEPT if self._keep else f"{_PLACE}{os.getpid()}-"))
+        self._before = _take_signals()
+        try:
+            self._write()
+            self._start()
+            self._wait()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def url(self, agent: str) -> str:
+        """Return the address, with its login, of an agent."""
+        file = self.folder / "state" / "credentials" / f"{agent}.toml"
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["url"])
+
+    def log(self) -> str:
+        """Return what the zone's processes have logged, at most the last 64 MB."""
+        with self.log_file.open("rb") as file:
+            file.seek(max(0, self.log_file.stat().st_size - _MAX_LOG))
+            return file.read().decode("utf-8", "replace")
+
+    def ledger(self, limit: int) -> str:
+        """Return the latest entries of the zone's ledger as ``sifzone ledger`` prints it."""
+        return self._command("ledger", "--limit", str(limit))
+
+    def queues(self) -> tuple[str, ...]:
+        """Return the names of all queues."""
+        address, login = self._api()
+        with httpx.Client(base_url=address, auth=login, timeout=_API_SECONDS, trust_env=False) as api:
+            answer = api.get(f"/api/queues/{quote(self.id, safe='')}")
+        return tuple(str(queue["name"]) for queue in answer.json()) if answer.is_success else ()
+
+    def _write(self) -> None:
+        (self.folder / "agreements").mkdir(mode=0o700, parents=True)
+        head = [f"id = {toml_text(self.id)}\npartitions = 1\n", self._server.toml() if self._server else ""]
+        text = "\n".join([*head, *(agent.toml() for agent in self._agents)])
+        _write_private(self.folder / "zone.toml", text)
+        for agreement in self._agreements:
+            said, objects, shares = agreement.toml().partition("\n[objects.")
+            _write_private(self.folder / "agreements" / f"{agreement.id}.toml", f"{said}{_SHIELDED}{objects}{shares}")
+
+    def _start(self) -> None:
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command, no shell
+                [sys.executable, "-m", "broker.cli", "up", "--zone", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,  # so that Ctrl-C reaches us, who then end it in order
+                preexec_fn=_end_with_parent,  # and it ends when we are killed; nothing here has threads yet
+            )
+
+    def _wait(self) -> None:
+        process = self._process
+        deadline = time.monotonic() + _READY_SECONDS
+        while process is not None and process.poll() is None and time.monotonic() < deadline:
+            if f"Zone {self.id} is up" in self.log():
+                return
+            time.sleep(_LOOK)
+        raise NoPrivateZone(why_not_started(self.log()))
+
+    def _end(self) -> None:
+        """Stop the zone and take its folder away, also when somebody presses Ctrl-C again."""
+        process, self._process = self._process, None
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            if process is not None:
+                _stop(process)
+            self._remove_vhost()
+            if not self._keep:
+                shutil.rmtree(self.place, ignore_errors=True)
+        finally:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            self._before = {}
+
+    def _remove_vhost(self) -> None:
+        """Take what the zone made on somebody else's RabbitMQ away: its virtual host and logins."""
+        if self._server is None:
+            return
+        address, login = self._api()
+        logins = [agent.id for agent in self._agents]
+        try:
+            with httpx.Client(base_url=address, auth=login, timeout=_API_SECONDS, trust_env=False) as api:
+                api.delete(f"/api/vhosts/{quote(self.id, safe='')}")
+                for each in logins:
+                    if api.get(f"/api/users/{quote(each, safe='')}/permissions").json() == []:
+                        api.delete(f"/api/users/{quote(each, safe='')}")
+        except (httpx.HTTPError, ValueError):
+            return  # it is gone, or refuses: nothing of ours depends on it
+
+    def _api(self) -> tuple[str, tuple[str, str]]:
+        """Return address and login of the management API."""
+        if self._server is not None:
+            api, amqp = urlsplit(self._server.management), urlsplit(self._server.rabbitmq)
+            port = f":{api.port}" if api.port else ""
+            user, password = api.username or amqp.username or "", api.password or amqp.password or ""
+            return f"{api.scheme}://{api.hostname}{port}", (user, password)
+        file = self.folder / "state" / "credentials" / _ADMIN
+        login = tomllib.loads(file.read_text(encoding="utf-8"))
+        return str(login["management"]), (str(login["user"]), str(login["password"]))
+
+    def _command(self, *words: str) -> str:
+        done = subprocess.run(  # noqa: S603  # our own command, no shell
+            [sys.executable, "-m", "broker.cli", *words, "--zone", str(self.folder)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**environment(), "COLUMNS": "400"},
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment for a process of the trial: without settings that are for another zone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+
+
+def given_server(rabbitmq: str, management: str) -> Server | None:
+    """Return the RabbitMQ that somebody has named; None when nobody has.
+
+    Raises:
+        ConfigurationError: Only one of the two addresses is given, or one is no address.
+    """
+    if not rabbitmq and not management:
+        return None
+    schemes = (urlsplit(rabbitmq).scheme, urlsplit(management).scheme)
+    if schemes[0] not in ("amqp", "amqps") or schemes[1] not in ("http", "https"):
+        raise ConfigurationError(
+            "name both addresses of a RabbitMQ for tests: --rabbitmq amqp://ADMIN:PASSWORD@HOST:PORT "
+            "--management http://HOST:15672"
+        )
+    return Server(rabbitmq, management)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel ask this process to stop when its parent is gone, however it went.
+
+    Source:
+        prctl(2), PR_SET_PDEATHSIG.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its own session: the zone, its workers, its RabbitMQ
+        process.wait()
+
+
+def _take_signals() -> dict[int, Any]:
+    """Let SIGTERM end things in order, as Ctrl-C does; return what it and Ctrl-C did before, for the end.
+
+    Nothing is changed outside of the main thread, which alone may.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return before
+
+
+def sweep(folder: Path) -> None:
+    """Remove what trials have left in a folder that were killed: there may be personal data in it."""
+    for place in folder.glob(f"{_PLACE}*"):
+        owner = place.name.removeprefix(_PLACE).partition("-")[0]
+        ours = not place.is_symlink() and place.is_dir() and place.stat().st_uid == os.getuid()
+        if ours and owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def why_not_started(log: str) -> str:
+    """Return why the zone did not start, in one sentence; the log itself goes with the folder."""
+    lines = list(_plain_lines(log))
+    if any("is not installed" in line for line in lines):
+        return (
+            "RabbitMQ is not installed here: install it (as root: apt-get install rabbitmq-server), or run one in a "
+            "container and name it: --rabbitmq amqp://ADMIN:PASSWORD@HOST:PORT --management http://HOST:15672"
+        )
+    last = lines[-1] if lines else "it logged nothing"
+    return f"the private zone did not start: {last[:500]}"
+
+
+def _plain_lines(log: str) -> Iterator[str]:
+    for line in log.splitlines():
+        text = line.strip()
+        if text and not text.startswith("{"):
+            yield text.removeprefix("sifzone:").strip()
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+__all__ = [
+    "MANAGEMENT_VARIABLE",
+    "RABBITMQ_VARIABLE",
+    "NoPrivateZone",
+    "PrivateZone",
+    "Server",
+    "environment",
+    "given_server",
+    "sweep",
+    "why_not_started",
+]

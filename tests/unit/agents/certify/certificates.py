@@ -1,0 +1,20 @@
+"""A certificate to be verified."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agents.certify.signing import public_text, sign
+
+VALUES: dict[str, Any] = {"agent": "mis-1", "passed": True, "stages": [{"id": "a", "checks": ["\u00e9"]}]}
+
+
+def signed(folder: Path, key: Ed25519PrivateKey) -> Path:
+    """Write a certificate and its signature, and return the certificate."""
+    values = VALUES | {"public_key": public_text(key)}
+    file = folder / "certificate.json"
+    file.write_text(json.dumps(values, indent=2), encoding="utf-8")
+    (folder / "certificate.sig").write_text(sign(values, key), encoding="utf-8")
+    return file
