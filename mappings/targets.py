@@ -1,22 +1,19 @@
 """Lays out the targets of an inward mapping in schema order, and finds every one that the schema does not allow."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import schemas
 from mappings.builder import Leaf, ListOf, Target
-from mappings.converting import ConvertError, iso_date, number
+from mappings.checks import check_of
 from mappings.document import Where
 from mappings.problems import nearest
 from mappings.scope import Scope
 from mappings.selection import Selection
 from mappings.spec import Reader, Step, path_steps
-from mappings.values import Test, UnusableError, Value
+from mappings.values import Test, Value
 
 Predicates = tuple[tuple[str, str], ...]
-_URI: Final = re.compile(r"(?:https?://)?(?:[A-Za-z0-9\-._~/?#@!$&'()*+,;=]|%[0-9A-Fa-f]{2}|:[0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +197,12 @@ class Layout:
         mandatory = draft.node.mandatory and draft.alone
         text = None
         if draft.text is not None:
-            text = Leaf(draft.node.path, "", draft.text, mandatory, _check_of(draft.node))
+            text = Leaf(draft.node.path, "", draft.text, mandatory, check_of(draft.node))
         fixed = draft.predicates
         if draft.node.path == "" and _child(draft.node, "attribute", "RefId") is not None:
             fixed = (("RefId", ""), *fixed)
         attributes = tuple(
-            Leaf(node.path, name, value, node.mandatory, _check_of(node))
+            Leaf(node.path, name, value, node.mandatory, check_of(node))
             for name, (node, value) in draft.attributes.items()
         )
         inner = tuple(self._target(child) for child in children)
@@ -216,62 +213,3 @@ class Layout:
 
 def _child(node: schemas.Node, kind: str, name: str) -> schemas.Node | None:
     return next((child for child in node.children if child.kind == kind and child.name == name), None)
-
-
-def _check_of(node: schemas.Node) -> Callable[[str], str] | None:
-    """Return what makes a text fit the schema's type, or None where any text does."""
-    if node.codes is not None:
-        return _code_check(node.codes)
-    if node.type == "xs:date":
-        return _converted("date", iso_date)
-    if node.type in ("xs:unsignedInt", "xs:nonNegativeInteger"):
-        return _converted("number", _count)
-    if node.type == "xs:gYear":
-        return _converted("year", _year)
-    if node.type == "xs:anyURI":
-        return _converted("url", _address)
-    return None
-
-
-def _code_check(name: str) -> Callable[[str], str] | None:
-    codes = schemas.codes(name)
-    if codes.open:
-        return None
-    known = frozenset(codes.labels)
-
-    def check(text: str) -> str:
-        if text in known or text in codes:
-            return text
-        message = f"not a code of the list {codes.title!r}: use one of its codes"
-        raise UnusableError("code", message, "", codes.nearest(text))
-
-    return check
-
-
-def _converted(rule: str, convert: Callable[[str], str]) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        try:
-            return convert(text)
-        except ConvertError as error:
-            raise UnusableError(rule, str(error), "") from error
-
-    return check
-
-
-def _count(text: str) -> str:
-    whole = number(text)
-    if int(whole) >= 1 << 32:
-        raise ConvertError("too large a number")
-    return whole
-
-
-def _address(text: str) -> str:
-    if not _URI.fullmatch(text):
-        raise ConvertError("not a web address: write one such as https://www.example.org")
-    return text
-
-
-def _year(text: str) -> str:
-    if not (len(text) == 4 and text.isascii() and text.isdigit()):
-        raise ConvertError("not a year of four digits")
-    return text

@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import agents.cli
-import broker.cli
 import agents.workbench.cli
+import broker.cli
 from broker.protocol.topology import BROKER_LOGIN
 from broker.settings import load_zone
 from broker.storage import Batch, Held, open_store

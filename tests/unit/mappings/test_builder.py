@@ -16,11 +16,9 @@ key = ["UPN"]
 "PersonalInformation/Name/FamilyName" = "Surname"
 "PersonalInformation/Name/GivenName" = { const = "Odalric" }
 """
-ENROLMENT = """
-"CurrentSchoolEnrolment/@LearnerSchoolEnrolmentRefId" = { from = "Stay", convert = "suffix:\\"<\\r\\n\\t&" }
-"CurrentSchoolEnrolment/LAId" = { const = "820" }
-"CurrentSchoolEnrolment/EstablishmentId" = { const = "9901" }
-"CurrentSchoolEnrolment/NCYearGroup" = { const = "9" }
+EXTENDED = """
+"SIF_ExtendedElements/SIF_ExtendedElement/@Name" = { from = "Stay", convert = "suffix:\\"<\\r\\n\\t&" }
+"SIF_ExtendedElements/SIF_ExtendedElement" = "Stay"
 """
 
 
@@ -43,12 +41,12 @@ def test_a_text_stands_in_the_object_as_it_was(
 def test_signs_that_end_an_attribute_or_change_in_one_stay_in_it(
     inward: Callable[[str], InwardMapping], ref_ids: RefIds
 ) -> None:
-    mapping = inward(MAPPING.replace("LOCAL", '"Adno"') + ENROLMENT)
+    mapping = inward(MAPPING.replace("LOCAL", '"Adno"') + EXTENDED)
 
     (made,) = mapping.translate(_row(Stay="x"), ref_ids).objects
 
-    (stay,) = made.element.iterfind("{*}CurrentSchoolEnrolment")
-    assert stay.get("LearnerSchoolEnrolmentRefId") == 'x"<\r\n\t&'
+    (stay,) = made.element.iterfind("{*}SIF_ExtendedElements/{*}SIF_ExtendedElement")
+    assert stay.get("Name") == 'x"<\r\n\t&'
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def growing(**less: object) -> GrowingTime | GrowingVersion:
         (b"\x00\x00\x00\x00\x00\x00\x07\xd1", {"again": 1}, b"\x00\x00\x00\x00\x00\x00\x07\xd0"),
         (memoryview(b"\x01"), {"again": 9}, b"\x00"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__ if isinstance(value, memoryview) else repr(value),
 )
 def test_every_kind_of_value_is_lowered_as_it_was_written_and_survives_being_kept(
     value: object, less: dict[str, object], lower: object

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agents.virtual_school.database import Database
 from agents.mail import MailError, send
+from agents.virtual_school.database import Database
 from agents.virtual_school.notices import Notifier
 from agents.virtual_school.options import NoticeOptions, VirtualSchoolOptions
 from agents.virtual_school.target import VirtualSchoolTarget

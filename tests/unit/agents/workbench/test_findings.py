@@ -170,7 +170,7 @@ def test_a_mapping_that_rules_out_every_record_is_wrong(tmp_path: Path) -> None:
     result = check(mapping, "--from", write_rows(tmp_path, WREN))
 
     assert result.exit_code == 1
-    assert "no LearnerPersonal is made of 1 record: look at 'when' and 'each'" in result.output
+    assert "no LearnerPersonal is made of 1 record: look at 'when', 'gone' and 'each'" in result.output
 
 
 def test_gathered_rows_are_checked_as_one_record(tmp_path: Path) -> None:
