@@ -12,8 +12,8 @@ from typing import Final
 import structlog
 from lxml import etree
 
-from agents.scan import Stopped
 from agents.spool import Asked, Spool
+from agents.stopping import Stopped
 from broker.protocol.documents import MAX_MESSAGE_BYTES
 from broker.protocol.envelope import VERSION, Header, Message, local_name, new_header, parse_message
 from broker.protocol.errors import ZoneError

@@ -3,7 +3,7 @@
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,12 +12,12 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from agents.find import places
 from agents.inbox import KeptObjects
 from agents.logs import configure_logging
 from agents.parts import make_parts
+from agents.progress import shown_progress
 from agents.runtime import DEFAULT_LIMITS, Limits
 from agents.scaffold.cli import EXAMPLES, new
 from agents.sdk import Agent
@@ -62,7 +62,7 @@ def run(
 
     Exit code 0: it ended as asked. 1: it did not, or with --once a file could not be read. 2: its file is wrong.
     """
-    with _explained(), Agent.from_file(file) as agent, _shown_progress() as progress:
+    with _explained(), Agent.from_file(file) as agent, shown_progress() as progress:
         configure_logging()
         limits = Limits(timedelta(seconds=idle), timedelta(seconds=patience))
         agent.run(once=once, limits=limits, progress=progress)
@@ -191,31 +191,6 @@ def _explained() -> Iterator[None]:
     except ZoneError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
-
-
-@contextmanager
-def _shown_progress() -> Iterator[Callable[[Path, int], None]]:
-    """Give a callback that shows, on a terminal, how far a file is read."""
-    if not sys.stderr.isatty():
-        yield lambda _path, _records: None
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,} records"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[Path, TaskID] = {}
-
-        def show(path: Path, records: int) -> None:
-            for old in [known for known in tasks if known != path]:
-                bars.remove_task(tasks.pop(old))
-            if path not in tasks:
-                tasks[path] = bars.add_task(path.name, total=None)
-            bars.update(tasks[path], completed=records)
-
-        yield show
 
 
 __all__ = ["app"]

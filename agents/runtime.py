@@ -23,11 +23,14 @@ from agents.carry import AnswerHandler, Carrier, Exchanging, Handler
 from agents.connectors.contract import PublishingTarget, TargetError, Written
 from agents.desk import StoreDesk
 from agents.inbox import Inbox, KeptObjects
+from agents.intake import Progress
 from agents.learners import Learners
 from agents.parts import Parts, SourcePart
-from agents.scan import Progress, Scanner, Schedule, Stopped
+from agents.scan import Scanner
+from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.spool import Spool
+from agents.stopping import Stopped
 from agents.store import Store
 from broker.protocol.errors import ZoneError
 from broker.transports.contract import Transport

@@ -14,10 +14,10 @@ from agents.carry import Answer, Event
 from agents.files import FileLedger
 from agents.handlers import AnswerHandler, EventLoop, Handler, Provider, plain, plain_provider
 from agents.inbox import Failed, Inbox, KeptObjects
+from agents.intake import Progress
 from agents.learners import Learners
 from agents.parts import make_parts
 from agents.runtime import DEFAULT_LIMITS, Connect, Functions, Limits, Runtime
-from agents.scan import Progress
 from agents.settings import AgentSettings, explain, read_settings, zone_url
 from agents.spool import Refused, Spool
 from agents.store import Store

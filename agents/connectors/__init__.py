@@ -1,9 +1,9 @@
 """Finds connectors by name; each is a module here or an entry point ``sifzone.connectors`` of another package."""
 
 import difflib
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from agents.entries import entry_of, load, names_of
 from broker.protocol.errors import ConfigurationError
 
 GROUP: Final = "sifzone.connectors"
@@ -11,7 +11,7 @@ GROUP: Final = "sifzone.connectors"
 
 def connector_names() -> tuple[str, ...]:
     """Return the names of all connectors that are installed, sorted."""
-    return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+    return names_of(GROUP)
 
 
 def find(name: str) -> Any:
@@ -20,22 +20,13 @@ def find(name: str) -> Any:
     Raises:
         ConfigurationError: No connector has this name, or it cannot be imported.
     """
-    entry = next(iter(entry_points(group=GROUP, name=name)), None)
+    entry = entry_of(GROUP, name)
     if entry is None:
         names = connector_names()
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(names) or 'none'}"
         raise ConfigurationError(f"there is no connector {name!r}: {hint}")
-    return _load(entry)
-
-
-def _load(entry: EntryPoint) -> Any:
-    try:
-        return entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            f"connector {entry.name!r} cannot be loaded from {entry.value}: install its package again"
-        ) from error
+    return load(entry, f"connector {entry.name!r}")
 
 
 __all__ = ["GROUP", "connector_names", "find"]

@@ -3,17 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from agents.connectors.contract import SourceError
+from agents.progress import shown_progress
 from agents.workbench.check import check_sample
 from agents.workbench.compare import compare, show_comparison
 from agents.workbench.coverage import cover, show_coverage
@@ -213,8 +213,9 @@ def coverage(
     def once() -> int:
         mapping = _inward(_load(file, library or []))
         source = open_source(sample, connector, parse_options(option or []))
-        with _progress(sample.name) as progress:
-            found = cover([mapping], source, progress)
+        with shown_progress() as progress:
+            progress(sample, 0)
+            found = cover([mapping], source, partial(progress, sample))
         if as_json:
             _print_json(found[0].plain())
         else:
@@ -447,23 +448,6 @@ def _console() -> Console:
 def _print_json(values: object) -> None:
     text = json.dumps(values, indent=2, ensure_ascii=False)
     typer.echo(text.encode("utf-8", "replace").decode("utf-8"))  # JSON sources can hold half a character
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int], None]]:
-    """Give a callback that shows, on a terminal, how far a file is read."""
-    if not sys.stderr.isatty():
-        yield lambda _records: None
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,} records"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(name, total=None)
-        yield lambda records: bars.update(task, completed=records)
 
 
 app.command("new", epilog=EXAMPLES)(new)

@@ -21,12 +21,14 @@ from rich.table import Table
 
 import schemas
 from agents.connectors.contract import SourceError
-from agents.workbench.draft import Draft, Missing, draft, needs_column
-from agents.workbench.forms import shape
+from agents.workbench.draft import Draft, draft, needs_column
+from agents.workbench.draft_text import Missing
+from agents.workbench.forms import fit_of, shape
 from agents.workbench.golden import write_text
-from agents.workbench.guess import SURE, Column, Guess, Guesses, guess, matched, proposed, with_choice
+from agents.workbench.guess import SURE, Guess, Guesses, guess, proposed, with_choice
 from agents.workbench.masks import printable, shown
-from agents.workbench.names import vocabulary
+from agents.workbench.match import Column, matched
+from agents.workbench.names import Meaning, vocabulary
 from agents.workbench.samples import Sample, parse_options, read_sample
 from broker.protocol.errors import ConfigurationError, ZoneError
 from mappings import InwardMapping, MappingError, load, shipped_names
@@ -39,11 +41,15 @@ _AS_MUCH: Final = 0.8
 """Share of the guessed columns that a shipped mapping has to read to be named."""
 _FEW_COLUMNS: Final = 4
 _VALUES_SHOWN: Final = 2
+_PROBLEMS_SHOWN: Final = 5
 _COLUMNS_OFFERED: Final = 6
 EXAMPLES: Final = (
     "Examples: sifzone mapping new --from pupils.csv --object LearnerPersonal · "
     "sifzone mapping new --from export.xlsx --object all --set LAId=820 --set EstablishmentId=9901 --yes"
 )
+
+_SCHOOL: Final = ("LAId", "EstablishmentId")
+"""What tells a school from all others, by what ``--set`` calls it."""
 
 Ask = Callable[[str], str]
 """Puts a question and returns the answer; empty for Enter."""
@@ -141,6 +147,7 @@ def _new(wishes: _Wishes, *, quiet: bool, ask: Ask | None) -> int:
     constants = {name: str(value) for name, value in parse_options(wishes.settings).items()}
     for name in wishes.objects:
         _check_object(name)
+    _check_constants(constants, wishes.objects)
     sample = read_sample(wishes.sample, wishes.connector, parse_options(wishes.option))
     if not sample.records:
         raise SourceError("no records in it: export a file with some rows, from which columns can be told")
@@ -149,6 +156,9 @@ def _new(wishes: _Wishes, *, quiet: bool, ask: Ask | None) -> int:
         typer.echo(f"{wishes.sample}: no object has all that it needs there: name one with --object", err=True)
         return _LACKING
     files = _files(wishes, names)
+    if not quiet:
+        for message in dict.fromkeys(f"{each.position}: {each.message}" for each in sample.problems[:_PROBLEMS_SHOWN]):
+            typer.echo(f"{wishes.sample}, {message}")
     made = []
     for name, file in zip(names, files, strict=True):
         guesses = guess(sample, name)
@@ -163,7 +173,7 @@ def _new(wishes: _Wishes, *, quiet: bool, ask: Ask | None) -> int:
     if quiet:
         typer.echo(json.dumps(_as_json(sample, made), indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join(_told(wishes, sample, made)))
+        typer.echo("\n".join(_told(wishes, sample, made, constants)))
     return _LACKING if any(each.draft.missing for each in made) else _WRITTEN
 
 
@@ -185,6 +195,45 @@ def _check_object(name: str) -> None:
         near = schemas.load().nearest_object(name)
         hint = f"did you mean {near}?" if near else f"there are {', '.join(vocabulary().subjects)} and others"
         raise ConfigurationError(f"there is no object {name!r}: {hint}")
+
+
+def _check_constants(constants: Mapping[str, str], objects: Sequence[str]) -> None:
+    """Return when what was set is what it is called, and something can take it.
+
+    Raises:
+        ConfigurationError: A text that is no number of an authority, for example, or a name that is nothing's.
+    """
+    meanings = {meaning.set: meaning for meaning in vocabulary().meanings.values() if meaning.set}
+    for name, text in constants.items():
+        if name in meanings:
+            if not _is_usable(meanings[name], text):
+                raise ConfigurationError(f"--set {name}=...: that is no {meanings[name].words}: correct it")
+        elif not any(_has(kind, name) for kind in _kinds(objects)):
+            raise ConfigurationError(
+                f"--set {name}=...: nothing is called so: set {', '.join(meanings)}, or a path of the object"
+            )
+
+
+def _kinds(objects: Sequence[str]) -> Sequence[str]:
+    return tuple(schemas.load().objects) if ALL in objects else objects
+
+
+def _has(object_type: str, name: str) -> bool:
+    """Tell whether an object has something at a path, or of this last name."""
+    if schemas.load().find(object_type, name) is not None:
+        return True
+    left = [schemas.load().tree(object_type)]
+    while left:
+        node = left.pop()
+        if node.path.rpartition("/")[2].lstrip("@") == name:
+            return True
+        left += node.children
+    return False
+
+
+def _is_usable(meaning: Meaning, text: str) -> bool:
+    """Tell whether a text can be what was asked for."""
+    return fit_of({text: 1}, meaning.form).share != 0 if meaning.form else True
 
 
 def _objects(sample: Sample, wanted: Sequence[str], constants: Mapping[str, str]) -> tuple[str, ...]:
@@ -324,8 +373,16 @@ def _ask_constants(guesses: Guesses, constants: Mapping[str, str], ask: Ask) -> 
         name = next((m.set for m in lacking if m.set in _asked() and m.set not in {**constants, **answers}), None)
         if name is None:
             return {key: value for key, value in answers.items() if value}
-        words = next(meaning.words for meaning in vocabulary().meanings.values() if meaning.set == name)
-        answers[name] = ask(f"{words}: no column has it. What is it for all of them?\n  Enter: leave it out")
+        meaning = next(meaning for meaning in vocabulary().meanings.values() if meaning.set == name)
+        answers[name] = _constant(meaning, ask)
+
+
+def _constant(meaning: Meaning, ask: Ask) -> str:
+    """Return what somebody says that something is for all records; empty when they do not say."""
+    question = f"{meaning.words}: no column has it. What is it for all of them?\n  Enter: leave it out"
+    while (answer := ask(question)) and not _is_usable(meaning, answer):
+        question = f"That is no {meaning.words}. What is it for all of them?\n  Enter: leave it out"
+    return answer
 
 
 # ---------------------------------------------------------------- what is shown
@@ -358,7 +415,7 @@ def _looks(column: Column, *, show_values: bool) -> str:
     return ", ".join(shown(value) for value in islice(column.field.counts, _VALUES_SHOWN))
 
 
-def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made]) -> Iterator[str]:
+def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made], constants: Mapping[str, str]) -> Iterator[str]:
     """Yield what was written, what it lacks, and what to do next."""
     for each in made:
         lines = sum(guessed.match is not None for guessed in each.guesses.guesses)
@@ -369,11 +426,12 @@ def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made]) -> Iterator[st
             yield f"  {part.path} is left out, since this is missing: {_remedy(part.needs)}"
         if each.library:
             yield f"  The library's {each.library} reads these columns too, and was made with care: prefer it if it is"
-            yield f'  for your system, or begin yours with base = "{each.library}" and change what differs.'
+            yield f"  for your system (--mapping {each.library} in what follows), or begin yours with"
+            yield f'  base = "{each.library}" and change what differs.'
     yield ""
     lacking = [each for each in made if each.draft.missing]
     yield "Mend the lines marked NEEDED, then:" if lacking else "What to do next:"
-    yield from (f"  {command}" for command in _commands(wishes, sample, made))
+    yield from (f"  {command}" for command in _commands(wishes, sample, made, constants))
 
 
 def _remedy(missing: Missing) -> str:
@@ -381,17 +439,22 @@ def _remedy(missing: Missing) -> str:
     return f"{missing.words}: name its column in the file{at_once}"
 
 
-def _commands(wishes: _Wishes, sample: Sample, made: Sequence[_Made]) -> Iterator[str]:
+def _commands(wishes: _Wishes, sample: Sample, made: Sequence[_Made], constants: Mapping[str, str]) -> Iterator[str]:
     files = [shlex.quote(str(each.file)) for each in made]
     source = shlex.quote(str(wishes.sample))
     given = "".join(f" --option {shlex.quote(pair)}" for pair in _option_pairs(wishes, sample))
     reads = f" --connector {shlex.quote(wishes.connector)}{given}" if wishes.connector else given
-    agent = re.sub(r"[^a-z0-9]+", "-", wishes.sample.stem.lower()).strip("-")[:40] or "school"
+    stem = re.sub(r"[^a-z0-9]+", "-", wishes.sample.stem.lower()).strip("-").removeprefix("trial-")  # a trial's own
+    agent = stem[:40].strip("-") or "school"
+    school = "".join(constants.get(name, "") for name in _SCHOOL)
+    speaks = ""
+    if all(constants.get(name) for name in _SCHOOL):
+        agent, speaks = f"{agent}-{school}", f" --establishment {school}"  # a zone has the pupils of many schools
     yield f"sifzone mapping check {' '.join(files)} --from {source}{reads}"
     for file in files:
         yield f"sifzone mapping preview {file} {source}{reads}"
     chosen = "".join(f" --mapping {file}" for file in files)
-    yield f"sifzone agent new {agent}{chosen} --from {source} --connector {sample.connector}{given}"
+    yield f"sifzone agent new {agent}{chosen} --from {source} --connector {sample.connector}{given}{speaks}"
     yield f"sifzone agent try {agent}/agent.toml"
 
 

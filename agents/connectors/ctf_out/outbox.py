@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from agents.connectors.contract import TargetError
 from agents.connectors.ctf_out.values import CtfDocument, CtfError, Due
+from agents.connectors.sets import sync
 from broker.protocol.identifiers import Establishment
 
 TAKEN: Final = "taken"
@@ -165,12 +166,12 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _name_finished(outbox: Path, name: str) -> None:
     (outbox / f"{_UNFINISHED}{name}").rename(outbox / name)
-    _sync(outbox)
+    sync(outbox)
 
 
 @contextmanager
@@ -180,14 +181,6 @@ def _alone(outbox: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

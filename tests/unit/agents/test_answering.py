@@ -10,8 +10,8 @@ import pytest
 from lxml import etree
 
 from agents.answers import Answering, Provider, kinds
-from agents.scan import Stopped
 from agents.spool import PACKET, Asked, Spool, Spooled
+from agents.stopping import Stopped
 from agents.store import Store
 from broker.protocol.envelope import Ack, build_message, new_header, parse_message
 from broker.protocol.exchanges import Response, build_request, parse_response

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.copies import Copy, Stand, copied_settings
-from agents.private_zone import environment, given_server, sweep, why_not_started
+from agents.private_zone import environment, given_server, start_guard, sweep, why_not_started
 from agents.settings import AgentSettings, read_settings
 from agents.surroundings import agreement_draft, check_id
 from agents.target_trial import why_not
@@ -121,6 +121,22 @@ def test_what_killed_trials_have_left_is_removed_and_nothing_else(tmp_path: Path
 
     assert sorted(path.name for path in tmp_path.iterdir() if not path.is_symlink()) == sorted(names[1:])
     assert (tmp_path / "sifzone-kept-z" / "inner").exists()
+
+
+def test_the_folder_of_a_trial_that_is_killed_goes_when_its_zone_has(tmp_path: Path) -> None:
+    place = tmp_path / "trial"
+    (place / "zone").mkdir(parents=True)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as zone:
+        guard = start_guard(place, zone.pid)
+        assert guard.stdin is not None
+        guard.stdin.close()  # as the kernel does of who is killed
+        with pytest.raises(subprocess.TimeoutExpired):
+            guard.wait(0.3)
+        assert place.exists()
+        zone.communicate()
+        guard.wait()
+
+    assert (guard.returncode, place.exists()) == (0, False)
 
 
 def test_ids_of_a_trial_are_no_agents() -> None:

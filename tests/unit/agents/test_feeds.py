@@ -166,7 +166,7 @@ def test_a_feed_is_read_on_from_its_last_marker_whenever_its_time_has_come(site:
 def test_a_feed_that_fails_midway_is_read_again_from_where_it_began_and_nothing_is_sent_twice(
     site: Site, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.scan._MAPPED_AT_ONCE", 200)
+    monkeypatch.setattr("agents.intake._MAPPED_AT_ONCE", 200)
     told.says(person("A"), Marker("1"))
     site.scan()
     told.says(*(person(f"B{n}") for n in range(250)), SourceError("the service does not answer"))

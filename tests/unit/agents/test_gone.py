@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from agents.connectors.contract import FileSource, Item, Marker, NoOptions, SourceError
 from agents.files import FileLedger, FileStatus
 from agents.parts import FeedPart, FilePart, make_parts
-from agents.scan import Scanner, Stopped
+from agents.scan import Scanner
 from agents.settings import read_settings
 from agents.spool import Spool
+from agents.stopping import Stopped
 from agents.store import Store
 from mappings import Record
 from schemas import SchemaSet
@@ -193,7 +194,7 @@ def test_a_few_are_taken_at_their_word_however_small_the_source_and_others_may_n
 def test_what_is_gone_is_deleted_though_a_reading_was_stopped_after_it(
     office: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.scan._MAPPED_AT_ONCE", 100)
+    monkeypatch.setattr("agents.intake._MAPPED_AT_ONCE", 100)
     rows = [row(f"A{n}") for n in range(2, 450)]
     office.scan(row("A0"), row("A1"), *rows)
     rows = [row("A0", "Left"), row("A1", name="Marrow"), *(row(f"A{n}", name="Quill") for n in range(2, 450))]
@@ -215,7 +216,7 @@ def test_an_older_file_that_is_read_once_more_deletes_nothing(office: Site) -> N
 
 def test_a_file_that_turns_out_to_be_damaged_deletes_nothing(office: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_BATCH", "_MAPPED_AT_ONCE"):
-        monkeypatch.setattr(f"agents.scan.{name}", 1)
+        monkeypatch.setattr(f"agents.intake.{name}", 1)
     office.scan(row("A"), row("B"))
     rows = [row("A", "Left"), row("B", name="Marrow"), row("C", name=DAMAGED)]
 

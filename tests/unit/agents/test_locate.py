@@ -18,19 +18,19 @@ import agents.connectors
 import agents.runtime
 from agents import Agent, Limits, NotFinished
 from agents.connectors.contract import Item
-from agents.files import FileLedger, Reading
+from agents.files import FileLedger
 from agents.learners import Learners, claim_of
-from agents.parts import SourcePart, make_parts
-from agents.scan import Scanner, _Made
+from agents.parts import make_parts
+from agents.scan import Scanner
 from agents.settings import read_settings
 from agents.show import status, status_tables
 from agents.spool import Spool
 from agents.store import Store
-from agents.units import Unit
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId, RefId
 from broker.protocol.identity import MAX_LEARNERS, Claim, Outcome, Place
 from broker.protocol.query import Query
+from mappings import InwardMapping, Record, RefIds, Translation
 from schemas import SchemaSet, load
 from tests.unit.agents.helpers import learner, parse
 from tests.unit.agents.ssda903_files import DATA
@@ -475,16 +475,17 @@ def test_a_file_that_is_being_read_when_a_learner_moves_is_read_again_when_the_z
     site.scan()
     site.spool.confirmed(site.spool.waiting(0))
     (site.settings.folder / "pupils.csv").write_text(pupils((1, "Quilty"), (2, "Plume")))
-    translate = site.scanner._translate
+    translate = InwardMapping.translate
     moved: list[RefId] = []
 
-    def moves(source: SourcePart, item: Unit, reading: Reading, made: _Made) -> None:
-        translate(source, item, reading, made)
+    def moves(mapping: InwardMapping, record: Record, ref_ids: RefIds) -> Translation:
+        made = translate(mapping, record, ref_ids)
         if made.objects and not moved:
             moved.append(THIRD)
             site.relocate(1, THIRD)
+        return made
 
-    monkeypatch.setattr(site.scanner, "_translate", moves)
+    monkeypatch.setattr(InwardMapping, "translate", moves)
     assert site.scanner.scan(site.parts.sources[1])  # has to wait
 
     assert [(event.object_type, event.action) for event in site.spool.waiting(0)] == [

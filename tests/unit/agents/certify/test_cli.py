@@ -61,6 +61,23 @@ def test_the_key_is_made_at_first_use_and_it_is_said_where(tmp_path: Path) -> No
     assert "Made a key" not in again.output
 
 
+@pytest.mark.parametrize("place", ["a-file", "a-file/in-it"])
+def test_a_place_that_cannot_hold_the_certificate_is_told_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        pytest.fail("it was begun")
+
+    monkeypatch.setattr("agents.certify.running.certify", too_late)
+    (tmp_path / "a-file").touch()
+    file = tmp_path / "agent.toml"
+    file.write_text('id = "mis-1"\n[[source]]\nconnector = "csv"\npath = "*.csv"\nmapping = ["csv/school"]\n')
+
+    result = RUNNER.invoke(app, [str(file), "--quick", "--out", str(tmp_path / place)])
+    assert result.exit_code == 2
+    assert "name another with --out" in result.output
+
+
 def test_verifying_ends_with_0_only_for_what_was_signed(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
     file = signed(tmp_path, key)
@@ -70,6 +87,6 @@ def test_verifying_ends_with_0_only_for_what_was_signed(tmp_path: Path) -> None:
     wrong = RUNNER.invoke(app, ["verify", str(file)])
 
     assert (right.exit_code, unknown.exit_code, wrong.exit_code) == (0, 0, 1)
-    assert "Whose key that is" in unknown.output
-    assert "Whose key that is" not in right.output
+    assert "shows only that nothing was changed" in unknown.output
+    assert "shows only" not in right.output
     assert "not what was signed" in wrong.output

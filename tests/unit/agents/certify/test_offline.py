@@ -75,16 +75,26 @@ def test_files_that_cannot_be_read_fail(folder: Path) -> None:
 
 def test_objects_that_the_schema_refuses_fail_with_the_path(folder: Path) -> None:
     (folder / "own.toml").write_text(
-        'object = "LearnerAttendance"\nkey = ["Id"]\n[fields]\n"@LearnerPersonalRefId" = "Learner"\n'
-        '"@SchoolInfoRefId" = "School"\n"AttendanceDate" = "Day"\n"Session" = "Session"\n'
-        '"AttendanceDomain" = { const = "Session" }\n"AttendanceCode" = "Mark"\n"InputSource" = { const = "WF" }\n'
+        'object = "Identity"\nkey = ["Id"]\n[fields]\n"SIF_RefId" = { ref = "LearnerPersonal", key = ["Id"] }\n'
+        '"SIF_RefId/@SIF_RefObject" = { const = "LearnerPersonal" }\n"AuthenticationSource" = { const = "Other" }\n'
+        '"PasswordList/Password" = "Word"\n"PasswordList/Password/@Algorithm" = { const = "base64" }\n'
+        '"PasswordList/Password/@KeyName" = { const = "x" }\n'
     )
-    (folder / "exports" / "marks.csv").write_text(
-        "Id,Learner,School,Day,Session,Mark\n1,not a RefId,x,2026-11-02,AM,/\n"
-    )
+    (folder / "exports" / "accounts.csv").write_text("Id,Word\n1,not base 64\n")
 
     check = the(checks(folder), "own files can be read")
     assert (check.outcome, "1 of 1 object" in check.detail) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [("Z820990120001,,Ann\n", "fail"), ("", "not applicable")],
+    ids=["all refused", "no rows"],
+)
+def test_own_files_of_which_nothing_is_made_do_not_pass(folder: Path, rows: str, outcome: str) -> None:
+    (folder / "exports" / "pupils.csv").write_text(f"UPN,Surname,Forename\n{rows}")
+
+    assert the(checks(folder), "own files can be read").outcome == outcome
 
 
 @pytest.mark.parametrize(

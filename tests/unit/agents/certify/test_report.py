@@ -80,6 +80,7 @@ def test_what_is_written_is_verified_and_the_page_shows_all_of_it(prepared: Prep
     write(tmp_path / "out", values, KEY)
 
     assert verify(tmp_path / "out" / "certificate.json", public_text(KEY)).values == values
+    assert (tmp_path / "out" / "certificate.html").exists()
     page = etree.HTML((tmp_path / "out" / "certificate.html").read_text(encoding="utf-8"))
     text = "".join(str(part) for part in page.itertext())
     assert "Not passed: 1 checks that apply failed." in " ".join(text.split())

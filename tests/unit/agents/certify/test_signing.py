@@ -1,5 +1,6 @@
 """Signatures of certificates: what was changed is found out, whoever signed is known, keys are kept to oneself."""
 
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from agents.certify.signing import NotVerified, canonical, fingerprint, load_key, make_key, public_text, sign, verify
 from broker.protocol.errors import ConfigurationError
-from tests.unit.agents.certify.certificates import VALUES, signed
+from tests.unit.agents.certify.certificates import CHECK, VALUES, signed
 
 
 @pytest.fixture
@@ -79,6 +80,48 @@ def test_a_signature_of_another_certificate_is_not_taken(tmp_path: Path, key: Ed
 
     with pytest.raises(NotVerified, match="not what was signed"):
         verify(file)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stages": [{"checks": [CHECK, CHECK | {"outcome": "fail"}]}]},
+        {"stages": [{"checks": [CHECK | {"outcome": "not applicable"}]}]},
+        {"stages": []},
+        {"stages": "none"},
+        {"passed": "yes"},
+        {"format": "something else 1"},
+    ],
+    ids=["a check failed", "nothing was tried", "no stage", "no list", "no truth", "no certificate"],
+)
+def test_what_is_signed_and_contradicts_itself_is_no_certificate(
+    tmp_path: Path, key: Ed25519PrivateKey, other: dict[str, Any]
+) -> None:
+    with pytest.raises(NotVerified, match="is signed, but"):
+        verify(signed(tmp_path, key, **other), public_text(key))
+
+
+@pytest.mark.parametrize("page", [b"<p>passed</p>", b"x" * 5_000_001], ids=["another", "too large"])
+def test_another_page_beside_a_certificate_is_not_let_through(
+    tmp_path: Path, key: Ed25519PrivateKey, page: bytes
+) -> None:
+    right = b"<p>not passed</p>"
+    file = signed(tmp_path, key, page_sha256=hashlib.sha256(right).hexdigest())
+    (tmp_path / "certificate.html").write_bytes(right)
+    verify(file)
+    (tmp_path / "certificate.html").write_bytes(page)
+
+    with pytest.raises(NotVerified, match=r"certificate\.html: is not the page"):
+        verify(file)
+
+
+def test_a_file_too_large_for_a_key_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "certify.key"
+    path.write_bytes(b"x" * 5_000_001)
+    path.chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match="no Ed25519 key"):
+        load_key(path)
 
 
 def test_a_certificate_without_its_signature_is_not_verified(tmp_path: Path, key: Ed25519PrivateKey) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from agents.cli import app
 from agents.testing import Agreement, Zone, ZoneAgent
+from agents.zone_files import ENTRY, entry_establishments
 from broker.settings import load_zone
 
 ROOT = Path(__file__).parents[4]
@@ -61,7 +62,9 @@ def test_the_folder_holds_all_that_the_agent_needs_and_the_agent_runs(here: Path
         "mappings/codes/house.toml",
         "mappings/learner.toml",
         "mappings/numbers.csv",
+        "zone-entry.toml",
     ]
+    assert entry_establishments(here / "mis-9", "mis-9") == ("8209901",)
     assert "sifzone agent try mis-9/agent.toml" in told
     entry = "".join(
         f"{line.strip()}\n" for line in told.splitlines() if line.startswith(("  [agents", "  name", "  pub"))
@@ -146,6 +149,39 @@ def test_what_cannot_be_made_is_not_begun_and_says_what_to_do(here: Path, argume
 
     assert said in run(*arguments, code=2)
     assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        b"",
+        b"\xff",
+        b"agents = 7",
+        b"[agents]\nmis-9 = 1",
+        b'[agents.mis-9]\nestablishments = ["x"]',
+        b"x" * 200_000,
+    ],
+    ids=["no file", "empty", "no text", "no agents", "no agent", "no school", "too large"],
+)
+def test_an_entry_that_cannot_be_used_names_no_school(tmp_path: Path, said: bytes | None) -> None:
+    if said is not None:
+        (tmp_path / ENTRY).write_bytes(said)
+
+    assert entry_establishments(tmp_path, "mis-9") == ()
+
+
+def test_whatever_real_exports_are_put_into_a_package_git_leaves_them_out(here: Path) -> None:
+    run("card-index", "--package", "--establishment", "8209901")
+    (here / "card-index/exports/real.txt").touch()
+    git = ["git", "-C", str(here / "card-index")]
+    subprocess.run([*git, "init", "-q"], check=True)
+    listed = subprocess.run(
+        [*git, "ls-files", "--others", "--exclude-standard", "exports"], capture_output=True, text=True, check=True
+    )
+
+    assert listed.stdout.split() == ["exports/cards.txt"]
+    assert entry_establishments(here / "card-index", "card-index") == ("8209901",)
 
 
 def test_a_new_package_passes_its_own_tests(here: Path) -> None:

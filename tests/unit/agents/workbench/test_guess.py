@@ -13,9 +13,11 @@ import schemas
 from agents.keys import Keys
 from agents.workbench.draft import Draft, draft
 from agents.workbench.forms import Fit, fit_of, shape
-from agents.workbench.guess import Guesses, ends_with, guess, plain, proposed, wants_of
+from agents.workbench.guess import Guesses, guess, proposed
 from agents.workbench.names import likeness, normalised, vocabulary
+from agents.workbench.paths import ends_with, plain
 from agents.workbench.samples import Sample, read_sample
+from agents.workbench.wants import wants_of
 from mappings import InwardMapping, MappedObject, load
 from mappings.converters import converter
 from tests.bench.guesses import BAR, scores

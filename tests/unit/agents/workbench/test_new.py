@@ -65,6 +65,37 @@ def test_the_next_commands_are_printed_in_order() -> None:
     ]
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_agent_of_one_school_is_named_after_it_and_speaks_for_it() -> None:
+    output = run("--object", "LearnerPersonal", "--yes", "--set", "LAId=820", "--set", "EstablishmentId=9901").output
+
+    agent = "pupils-8209901"
+    assert f"sifzone agent new {agent} --mapping learner-personal.toml" in output
+    assert "--connector csv --establishment 8209901\n" in output
+    assert f"sifzone agent try {agent}/agent.toml" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("LAId=Quarrington", "that is no number of the local authority (3 digits)"),
+        ("EstablishmentId=990", "that is no DfE number of the school"),
+        ("LAID=820", "nothing is called so"),
+    ],
+)
+def test_what_is_set_is_what_it_is_called(folder: Path, given: str, said: str) -> None:
+    result = run("--object", "LearnerPersonal", "--yes", "--set", given)
+
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert not list(folder.glob("*.toml"))
+
+
+def test_columns_that_are_not_read_are_told_of(folder: Path) -> None:
+    (folder / "pupils.csv").write_text("UPN,Name,Name\nJ820990114021,Quill,Zeph\n", "utf-8")
+
+    assert "row 1: several columns are headed 'Name'" in run("--object", "LearnerPersonal", "--yes").output
+
+
 @pytest.mark.parametrize("extra", [pytest.param([], id="table"), pytest.param(["--json"], id="JSON")])
 def test_no_value_is_shown_or_written_but_shapes(folder: Path, extra: list[str]) -> None:
     result = run("--object", "LearnerPersonal", "--yes", *extra)
@@ -232,12 +263,14 @@ def test_questions_are_put_on_a_terminal_and_answers_used(
 ) -> None:
     (folder / "pupils.csv").write_text("UPN,NCY,Date of Admission\nJ820990114021,9,04/09/2024\n", "utf-8")
     here, there = os.openpty()
-    os.write(here, b"820\n9903\n")
+    os.write(here, b"Quarrington\n820\n9903\n")
     with os.fdopen(there, encoding="utf-8") as terminal:
         monkeypatch.setattr("sys.stdin", terminal)
         code = app(["--from", "pupils.csv", "--object", "LearnerSchoolEnrolment"], standalone_mode=False)
     os.close(here)
 
     assert code == 0
-    assert "number of the local authority (3 digits): no column has it" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "number of the local authority (3 digits): no column has it" in said
+    assert "That is no number of the local authority (3 digits)." in said
     assert made_by(folder / "learner-school-enrolment.toml", "pupils.csv") == ["LearnerSchoolEnrolment"]
