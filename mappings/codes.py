@@ -12,7 +12,8 @@ class UnknownCodeError(ValueError):
 
     def __init__(self, table: str, near: str | None) -> None:
         self.nearest = near
-        super().__init__(f"a code that is not in the list {table!r}: correct it, or add it to the list")
+        where = f"in the list {table!r}" if table else "among those of this line"
+        super().__init__(f"a code that is not {where}: correct it, or add it there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class CodeTable:
     """Source codes to object codes.
 
     Attributes:
-        name: What problems call it.
+        name: What problems call it; empty where it is written in the line that uses it.
         codes: By source code, case folded.
         passes: An unknown code goes through as it is (the source already uses the object's codes, or the list is open).
         default: Used for an unknown code, where given.

@@ -155,7 +155,7 @@ class Reader:
     def codes(self, where: Where, spelt: str | dict[str, object]) -> CodeTable | None:
         """Return a code table, from its name in the library or written in place."""
         if isinstance(spelt, dict):
-            return self._table_of(self, where, spelt, "here")
+            return self._table_of(self, where, spelt, "")
         beside = (self.document.file, self.document.place(where).file)
         document = self.files.codes(spelt, beside)
         if document is None:

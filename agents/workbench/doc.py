@@ -266,7 +266,7 @@ def _table_name(line: Line) -> str:
     """Return what a line's code table is called; one that is written in the line is called by its place."""
     if line.codes is None:
         return ""
-    return place_of(line) if line.codes.name == "here" else line.codes.name
+    return place_of(line) if not line.codes.name else line.codes.name
 
 
 def _unknown(table: CodeTable) -> str:

@@ -153,7 +153,10 @@ def _new(wishes: _Wishes, *, quiet: bool, ask: Ask | None) -> int:
         raise SourceError("no records in it: export a file with some rows, from which columns can be told")
     names = _objects(sample, wishes.objects, constants)
     if not names:
-        typer.echo(f"{wishes.sample}: no object has all that it needs there: name one with --object", err=True)
+        there = (
+            f"name one with --object, and its mapping says what it lacks: {', '.join(vocabulary().subjects)} or others"
+        )
+        typer.echo(f"{wishes.sample}: no object has all that it needs there: {there}", err=True)
         return _LACKING
     files = _files(wishes, names)
     if not quiet:
@@ -435,7 +438,7 @@ def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made], constants: Map
 
 
 def _remedy(missing: Missing) -> str:
-    at_once = f", or run this again with --set {missing.set}=..." if missing.set in _asked() else ""
+    at_once = f", or run this again with --force --set {missing.set}=..." if missing.set in _asked() else ""
     return f"{missing.words}: name its column in the file{at_once}"
 
 
