@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.connectors.contract import SourceError
+from agents.connectors.sets import csv_text, guarded
 from agents.progress import shown_progress
+from agents.workbench.back import one_way, rows_back
 from agents.workbench.check import check_sample
 from agents.workbench.compare import compare, show_comparison
 from agents.workbench.coverage import cover, show_coverage
@@ -22,6 +24,7 @@ from agents.workbench.findings import Finding, of_mapping
 from agents.workbench.golden import Golden, GoldenRun, run_goldens, update_golden, write_text
 from agents.workbench.masks import printable
 from agents.workbench.new import EXAMPLES, new
+from agents.workbench.objects import ObjectsOf, read_xml
 from agents.workbench.preview import previews, show_preview
 from agents.workbench.reading import open_source
 from agents.workbench.samples import parse_options
@@ -66,6 +69,9 @@ def check(
     library: Library = None,
     connector: Connector = None,
     option: Options = None,
+    both_ways: Annotated[
+        bool, typer.Option("--both-ways", help="Also whether it can be turned round, and which line stops it.")
+    ] = False,
     as_json: AsJson = False,
     watch: Watch = False,
 ) -> None:
@@ -88,6 +94,10 @@ def check(
         if sample is not None and worst == _RIGHT:
             source = open_source(sample, connector, parse_options(option or []))
             findings += check_sample([_inward(mapping) for mapping in mappings], source)
+        if both_ways:
+            for name, (_, mapping, _) in zip(files, results, strict=True):
+                if isinstance(mapping, InwardMapping):
+                    findings += one_way(mapping, _named(name), library or [])
         if any(finding.severity == "error" for finding in findings):
             worst = max(worst, _PROBLEMS)
         makes = {name: _makes(mapping) for name, (_, mapping, _) in zip(files, results, strict=True) if mapping}
@@ -104,6 +114,48 @@ def check(
         return worst
 
     _end(once, watch, [*files, *([sample] if sample else [])], library)
+
+
+@app.command(
+    epilog="Examples: sifzone mapping back csv/learner objects.xml --out pupils.csv · sifzone mapping check FILE "
+    "--both-ways says which line stops a mapping from it"
+)
+def back(
+    file: File,
+    objects: Annotated[Path, typer.Argument(help="XML with the objects in it, at any depth.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The CSV file to write; else it is printed.")] = None,
+    library: Library = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a mapping round: write the rows that it would make these objects of. Personal data!
+
+    What a RefId is made of is not in the object, so that columns which only make references stay empty.
+
+    --json gives {columns, rows, problems: [{position, target, rule, message}]}.
+
+    Exit code 0: the rows give all that the objects hold. 1: not all, or none. 2: it cannot be turned round.
+    """
+
+    def once() -> int:
+        mapping = _inward(_load(file, library or []))
+        made = rows_back(mapping, _named(file), library or [], ObjectsOf(read_xml(objects)))
+        if as_json:
+            problems = [{k: getattr(p, k) for k in ("position", "target", "rule", "message")} for p in made.problems]
+            _print_json({"columns": made.columns, "rows": [dict(row) for row in made.rows], "problems": problems})
+        else:
+            cells = ([guarded(row.get(column, "")) for column in made.columns] for row in made.rows)
+            text = csv_text(made.columns, cells)
+            if out is None:
+                for line in text.splitlines():
+                    typer.echo(printable(line))
+            else:
+                write_text(out, text)
+                typer.echo(f"written: {out} ({_counted(len(made.rows), 'row')})")
+            for problem in made.problems:
+                typer.echo(printable(str(problem)), err=True)
+        return _PROBLEMS if made.problems or not made.rows else _RIGHT
+
+    raise typer.Exit(_explained(once))
 
 
 @app.command(
@@ -327,12 +379,17 @@ def _load(name: str, library: Sequence[Path]) -> Mapping_:
         MappingError: It has problems, or there is none of this name.
         ConfigurationError: There is no such file.
     """
-    path = Path(name)
-    if name.endswith(".toml") and not path.is_file():
+    named = _named(name)
+    if isinstance(named, Path) and not named.is_file():
         raise ConfigurationError(f"{name}: there is no such file")
-    if name.endswith(".toml") and not os.access(path, os.R_OK):
+    if isinstance(named, Path) and not os.access(named, os.R_OK):
         raise ConfigurationError(f"{name}: may not be read: check its rights")
-    return load(path if name.endswith(".toml") else name, library)
+    return load(named, library)
+
+
+def _named(name: str) -> str | Path:
+    """Return a file as a path, a name of the library as it is."""
+    return Path(name) if name.endswith(".toml") else name
 
 
 def _loaded(name: str, library: Sequence[Path]) -> tuple[int, Mapping_ | None, tuple[Finding, ...]]:

@@ -19,17 +19,15 @@ from typing import Any, Final, Literal
 
 from lxml import etree
 
-import schemas
 from agents.connectors.contract import SourceError, SourceFields, SourceProblem
+from agents.workbench.objects import MAX_BYTES, ObjectsOf, read_xml
 from agents.workbench.reading import mapped, open_source
-from broker.protocol.documents import parse_document
-from broker.protocol.errors import ConfigurationError, NotWellFormed, ZoneError
+from broker.protocol.errors import ConfigurationError, ZoneError
 from mappings import InwardMapping, MappingError, OutwardMapping, RowProblem, load
 from mappings.packs import read_pack
 
 EXPECTED: Final = ".expected.xml"
 PACK_FILE: Final = "pack.toml"
-_MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_CASES: Final = 1000
 _MAX_DIFF: Final = 400
 _NOT_MAPPINGS: Final = frozenset({PACK_FILE, "keys.toml"})
@@ -260,7 +258,7 @@ def _compared(mapping: str, path: Path, made: str) -> Golden:
     if not expected.exists():
         diff = _diff("", made, "/dev/null", expected.name)
         return Golden(mapping, path.stem, path, expected, "new", diff, "no expected file yet", made)
-    wanted = _text(_read(expected))
+    wanted = _text(read_xml(expected))
     if wanted == made:
         return Golden(mapping, path.stem, path, expected, "same", made=made)
     return Golden(
@@ -273,20 +271,6 @@ def _diff(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
     if len(lines) > _MAX_DIFF:
         lines[_MAX_DIFF:] = [f"... and {len(lines) - _MAX_DIFF} more lines"]
     return tuple(lines)
-
-
-def _read(path: Path) -> etree._Element:
-    try:
-        with path.open("rb") as file:
-            body = file.read(_MAX_BYTES + 1)
-        root = parse_document(body, _MAX_BYTES)
-    except NotWellFormed as error:
-        raise SourceError(
-            f"{path}:{error.line or 1}: cannot be read as XML: mend it, or delete and make it anew"
-        ) from error
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}): check its rights") from error
-    return root
 
 
 def _text(root: etree._Element) -> str:
@@ -305,8 +289,8 @@ def _translated(
 
 
 def _objects(mapping: InwardMapping, path: Path, connector: str | None, options: Mapping[str, Any]) -> etree._Element:
-    if path.stat().st_size > _MAX_BYTES:
-        raise SourceError(f"{path}: larger than {_MAX_BYTES:,} bytes: a few rows are enough for a test")
+    if path.stat().st_size > MAX_BYTES:
+        raise SourceError(f"{path}: larger than {MAX_BYTES:,} bytes: a few rows are enough for a test")
     root = etree.Element("golden", {"makes": mapping.object_type})
     for item in mapped(open_source(path, connector, options), [mapping]):
         if isinstance(item, SourceFields):
@@ -337,7 +321,7 @@ def _add_problems(root: etree._Element, problems: Iterable[RowProblem]) -> None:
 
 
 def _rows(mapping: OutwardMapping, path: Path) -> etree._Element:
-    made = mapping.rows(_Kept(_read(path)))
+    made = mapping.rows(ObjectsOf(read_xml(path)))
     root = etree.Element("golden", {"fills": mapping.table})
     for row in made.rows:
         element = etree.SubElement(root, "row")
@@ -346,30 +330,6 @@ def _rows(mapping: OutwardMapping, path: Path) -> etree._Element:
                 etree.SubElement(element, "cell", {"column": column}).text = row[column]
     _add_problems(root, made.problems)
     return root
-
-
-class _Kept:
-    """The objects of a document, as an agent keeps them."""
-
-    def __init__(self, root: etree._Element) -> None:
-        self._known = frozenset(schemas.load().objects)
-        self._all: dict[str, dict[str, etree._Element]] = {}
-        self._take(root)
-
-    def _take(self, element: etree._Element) -> None:
-        name = etree.QName(element)
-        if name.localname in self._known and name.namespace:
-            same = self._all.setdefault(name.localname, {})
-            same.setdefault(element.get("RefId", f"number {len(same)}"), element)
-            return
-        for child in element:
-            self._take(child)
-
-    def get(self, object_type: str, ref_id: str) -> etree._Element | None:
-        return self._all.get(object_type, {}).get(ref_id)
-
-    def all(self, object_type: str) -> Iterator[etree._Element]:
-        return iter(self._all.get(object_type, {}).values())
 
 
 __all__ = ["EXPECTED", "PACK_FILE", "Golden", "GoldenRun", "Outcome", "run_goldens", "update_golden", "write_text"]
