@@ -16,7 +16,7 @@ from typing import Any, Final
 from agents.connectors.contract import FileSource
 from agents.logs import configure_logging
 from agents.parts import FilePart, SourcePart
-from agents.private_zone import environment
+from agents.private_zone import end_with_parent, environment
 from agents.runtime import Limits
 from agents.sdk import Agent
 from agents.settings import AgentSettings, SourceSettings, read_settings
@@ -155,7 +155,8 @@ def run(copy: Copy, log: Path) -> int:
 
 
 def main() -> int:
-    """Run the copy that standard input describes, once."""
+    """Run the copy that standard input describes, once; it ends with who has started it."""
+    end_with_parent()
     copy = Copy.from_json(sys.stdin.read())
     configure_logging()
     try:

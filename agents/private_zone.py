@@ -26,6 +26,7 @@ import httpx
 
 from agents.zone_files import Agreement, ZoneAgent, toml_text
 from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.topology import BROKER_LOGIN
 
 RABBITMQ_VARIABLE: Final = "SIFZONE_TRIAL_RABBITMQ"
 MANAGEMENT_VARIABLE: Final = "SIFZONE_TRIAL_MANAGEMENT"
@@ -38,7 +39,20 @@ _MAX_LOG: Final = 64 << 20
 _OURS: Final = "SIFZONE_"
 """How the settings begin that the environment may hold for another zone; none of them reaches this one."""
 _PR_SET_PDEATHSIG: Final = 1
+_ID: Final = "trial-"
 _PLACE: Final = "sifzone-trial-"
+_GUARD: Final = """
+import os, shutil, sys, time
+place, zone = sys.argv[1:]
+sys.stdin.buffer.read()
+until = time.monotonic() + 60
+while os.path.exists("/proc/" + zone) and time.monotonic() < until:
+    time.sleep(0.05)
+for _ in range(5):
+    shutil.rmtree(place, ignore_errors=True)
+    time.sleep(0.2)
+"""
+"""Waits for its standard input to end and then for the zone, and takes the folder away, also from who still writes."""
 _KEPT: Final = "sifzone-kept-"
 _ADMIN: Final = "zone.admin.toml"
 _SHIELDED: Final = "shielded = true\n"
@@ -84,10 +98,11 @@ class PrivateZone:
         keep: bool = False,
     ) -> None:
         self._agents, self._agreements, self._server, self._keep = agents, agreements, server, keep
-        self.id = f"trial-{uuid4().hex[:8]}"
+        self.id = f"{_ID}{uuid4().hex[:8]}"
         self.place = Path()
         """Folder for whatever belongs to the trial; the zone's own is in it."""
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._before: dict[int, Any] = {}
 
     @property
@@ -104,8 +119,9 @@ class PrivateZone:
         """Start the zone; returns when it takes messages.
 
         Raises:
-            NoPrivateZone: It does not start; says why and what to do.
+            NoPrivateZone: It does not start, or a zone works on the RabbitMQ that is named; says why and what to do.
         """
+        self._check_server()
         sweep(Path(tempfile.gettempdir()))
         self.place = Path(tempfile.mkdtemp(prefix=_KEPT if self._keep else f"{_PLACE}{os.getpid()}-"))
         self._before = _take_signals()
@@ -145,6 +161,28 @@ class PrivateZone:
             answer = api.get(f"/api/queues/{quote(self.id, safe='')}")
         return tuple(str(queue["name"]) for queue in answer.json()) if answer.is_success else ()
 
+    def _check_server(self) -> None:
+        """Return when no zone works on the RabbitMQ that is named: logins are for all of it, and get new passwords.
+
+        Raises:
+            NoPrivateZone: One does.
+        """
+        if self._server is None:
+            return
+        address, login = self._api()
+        try:
+            with httpx.Client(base_url=address, auth=login, timeout=_API_SECONDS, trust_env=False) as api:
+                rights = api.get("/api/permissions").raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
+            return  # what is wrong with it is said when the zone starts
+        ours = {BROKER_LOGIN, *(agent.id for agent in self._agents)}
+        theirs = {str(right["vhost"]) for right in rights if right["user"] in ours}
+        if zones := sorted(zone for zone in theirs if not zone.startswith(_ID)):
+            raise NoPrivateZone(
+                f"a zone works on this RabbitMQ ({', '.join(zones)[:200]}), whose logins would get other passwords: "
+                "name one for tests, or leave out --rabbitmq and --management: one is started then"
+            )
+
     def _write(self) -> None:
         (self.folder / "agreements").mkdir(mode=0o700, parents=True)
         head = [f"id = {toml_text(self.id)}\npartitions = 1\n", self._server.toml() if self._server else ""]
@@ -163,8 +201,9 @@ class PrivateZone:
                 stderr=log,
                 env=environment(),
                 start_new_session=True,  # so that Ctrl-C reaches us, who then end it in order
-                preexec_fn=_end_with_parent,  # and it ends when we are killed; nothing here has threads yet
+                preexec_fn=end_with_parent,  # and it ends when we are killed; nothing here has threads yet
             )
+        self._guard = None if self._keep else start_guard(self.place, self._process.pid)
 
     def _wait(self) -> None:
         process = self._process
@@ -186,10 +225,17 @@ class PrivateZone:
             self._remove_vhost()
             if not self._keep:
                 shutil.rmtree(self.place, ignore_errors=True)
+            self._dismiss()
         finally:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
             self._before = {}
+
+    def _dismiss(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            guard.communicate()
 
     def _remove_vhost(self) -> None:
         """Take what the zone made on somebody else's RabbitMQ away: its virtual host and logins."""
@@ -252,7 +298,21 @@ def given_server(rabbitmq: str, management: str) -> Server | None:
     return Server(rabbitmq, management)
 
 
-def _end_with_parent() -> None:
+def start_guard(place: Path, zone: int) -> subprocess.Popen[bytes]:
+    """Start what takes a trial's folder away when this process is killed, and cannot: there may be personal data in it.
+
+    Its standard input ends with this process, which alone holds the other end.
+    """
+    return subprocess.Popen(  # noqa: S603  # our own few lines, no shell
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(place), str(zone)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def end_with_parent() -> None:
     """Have the kernel ask this process to stop when its parent is gone, however it went.
 
     Source:
@@ -321,8 +381,10 @@ __all__ = [
     "NoPrivateZone",
     "PrivateZone",
     "Server",
+    "end_with_parent",
     "environment",
     "given_server",
+    "start_guard",
     "sweep",
     "why_not_started",
 ]

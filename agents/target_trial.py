@@ -19,7 +19,6 @@ from agents.store import Store
 from agents.surroundings import BYSTANDER, check_id
 from agents.zone_files import Agreement, ZoneAgent
 from broker.protocol.envelope import Action
-from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
 from broker.transports import AmqpSettings, AmqpTransport
 
@@ -80,7 +79,7 @@ class TargetTrial:
 
 
 def why_not(settings: AgentSettings) -> str:
-    """Return why a target cannot be tried; empty when it can: it writes to a folder, which can be another."""
+    """Return why a target does not write in a trial; empty when it does: to a folder, which can be another."""
     target = settings.target
     if target is None or target.path is not None or target.connector == _INBOX:
         return ""
@@ -90,19 +89,24 @@ def why_not(settings: AgentSettings) -> str:
     )
 
 
+def target_place(settings: AgentSettings, place: Path) -> Path | None:
+    """Return where a target writes in a trial that has *place*; None for one that must not be there at all."""
+    return None if why_not(settings) else place / "written"
+
+
 @contextmanager
 def target_trial(
     settings: AgentSettings, types: Sequence[str], *, server: Server | None = None, keep: bool = False
 ) -> Iterator[TargetTrial]:
     """Give a zone in which objects of these types wait for an agent that has a target.
 
+    The agent has no target there when that writes to a system outside: what can be tried is that it receives.
+
     Raises:
-        ConfigurationError: The target writes to a system outside.
+        ConfigurationError: The agent's id is one that a trial has for itself.
         NoPrivateZone: The zone cannot be started.
     """
     check_id(settings.id)
-    if reason := why_not(settings):
-        raise ConfigurationError(reason)
     agents = [
         ZoneAgent(settings.id, subscribe=types, publish=types),
         ZoneAgent(SCHOOL, "Made-up school", publish=types),
@@ -118,7 +122,8 @@ def target_trial(
         bell = stack.enter_context(Bell(listeners, zone.url(bell_agent().id)))
         sent = _publish(zone, types)
         bell.ring([bystander])
-        copy = Copy(settings.file, zone.place / "agent", zone.url(settings.id), only=(), target=zone.place / "written")
+        place = target_place(settings, zone.place)
+        copy = Copy(settings.file, zone.place / "agent", zone.url(settings.id), only=(), target=place)
         yield TargetTrial(zone, copy, bystander, sent)
 
 
@@ -139,4 +144,4 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["SCHOOL", "TargetTrial", "target_trial", "why_not"]
+__all__ = ["SCHOOL", "TargetTrial", "target_place", "target_trial", "why_not"]

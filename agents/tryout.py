@@ -34,6 +34,7 @@ _PIPED_WIDTH: Final = 200
 _MOST_PROBLEMS: Final = 20
 _MOST_VALUES: Final = 14
 _MOST_TYPES: Final = 6
+_WORDS: Final = {"refuse": "not made", "warn": "made, with this"}
 _TICK: Final = 1.0
 _IDLE: Final = timedelta(seconds=0.5)
 _PATIENCE: Final = timedelta(seconds=120)
@@ -53,7 +54,7 @@ class Found:
     """What an agent's state says.
 
     Attributes:
-        problems: Each with its file's name.
+        problems: Each with its file's name; first those for which something was not made.
         published: Objects by type.
     """
 
@@ -132,7 +133,7 @@ def _try_sources(settings: AgentSettings, server: Server | None, looks: Looks) -
                 agent.run(
                     once=True, limits=Limits(_IDLE, _PATIENCE)
                 )  # for what the zone says of those that are missing
-        flowing = _report(copy.state, around.recipient.objects(), settings, looks)
+        flowing = report(copy.state, around.recipient.objects(), settings, looks)
         if around.bystander.count():
             _tell("WRONG: something reached a recipient without an agreement: report this")
         if looks.keep:
@@ -145,7 +146,7 @@ def _try_sources(settings: AgentSettings, server: Server | None, looks: Looks) -
     return flowing
 
 
-def _report(state: Path, arrived: Mapping[Key, etree._Element], settings: AgentSettings, looks: Looks) -> bool:
+def report(state: Path, arrived: Mapping[Key, etree._Element], settings: AgentSettings, looks: Looks) -> bool:
     """Show what came of it; return whether rows are flowing and everything could be read."""
     found = _found(state, settings)
     records = sum(file.records for file in found.files)
@@ -155,6 +156,9 @@ def _report(state: Path, arrived: Mapping[Key, etree._Element], settings: AgentS
     else:
         _tell(f"\nNO rows are flowing: of {count(records, 'row')} no object reached the recipient.")
         _tell(f"{_why_none(found.files, settings)}\n")
+    lost = {(file, one.position) for file, one in found.problems if one.severity == "refuse"}
+    if lost:
+        _tell(f"{_of_rows(len(lost))} something was not made: why, and what to do, is in the table of problems.\n")
     for file in found.files:
         if file.outcome != "read":
             _tell(f"{Path(file.path).name}: {file.outcome}: {file.note}")
@@ -176,6 +180,7 @@ def _found(state: Path, settings: AgentSettings) -> "Found":
         files = ledger.all()
         spool = Spool(store, settings.id, schemas.load())
         problems = [(Path(file.path).name, one) for file in files for one in ledger.problems(file.source, file.path)]
+        problems.sort(key=lambda each: each[1].severity != "refuse")
         return Found(files, problems, spool.refusals(), spool.published())
 
 
@@ -185,10 +190,13 @@ def _tables(found: "Found", arrived: Mapping[Key, etree._Element], looks: Looks)
     yield _counts_table(found.published, reached, Counter(one.object_type for one in found.refusals))
     if arrived:
         yield _first_objects(arrived, looks)
-    most = [(file, one.position, one.severity, one.place, one.message) for file, one in found.problems[:_MOST_PROBLEMS]]
+    most = [
+        (file, one.position, _WORDS[one.severity], one.place, one.message)
+        for file, one in found.problems[:_MOST_PROBLEMS]
+    ]
     if most:
-        headings = ("File", "Where", "Severity", "Object and path", "What to do")
-        yield _table(f"Problems, by row: {len(found.problems):,}", headings, most)
+        headings = ("File", "Where", "What came of it", "Object and path", "What to do")
+        yield _table(f"Problems, by row: {sum(file.problems for file in found.files):,}", headings, most)
     if len(found.problems) > _MOST_PROBLEMS:
         rules = Counter((one.rule, one.place) for _, one in found.problems)
         by_rule = [(*rule, f"{number:,}") for rule, number in rules.most_common(_MOST_PROBLEMS)]
@@ -200,6 +208,10 @@ def _tables(found: "Found", arrived: Mapping[Key, etree._Element], looks: Looks)
             for (name, category, code, reason), number in reasons.most_common(_MOST_PROBLEMS)
         ]
         yield _table("Refused by the zone", ("Object", "It means", "Why", "Times"), refused)
+
+
+def _of_rows(number: int) -> str:
+    return "Of 1 row" if number == 1 else f"Of {number:,} rows"
 
 
 def _why_none(files: Sequence["FileStatus"], settings: AgentSettings) -> str:
@@ -252,8 +264,6 @@ def _try_target(settings: AgentSettings, server: Server | None, looks: Looks) ->
     from agents.runtime import Limits
     from agents.target_trial import target_trial, why_not
 
-    if reason := why_not(settings):
-        raise ConfigurationError(reason)
     types = object_types(outward_mappings(settings))
     _tell("A private zone starts, with a RabbitMQ of its own: this takes some seconds ...")
     with target_trial(settings, types, server=server, keep=looks.keep) as trial:
@@ -272,6 +282,8 @@ def _try_target(settings: AgentSettings, server: Server | None, looks: Looks) ->
         written = [(name, f"{lines:,}") for name, lines in trial.tables().items()]
         if written:
             _console().print(_table("Written, in the trial's folder", ("File", "Lines"), written))
+        if reason := why_not(settings):
+            _tell(f"Nothing was written: {reason}")
         for one in failed[:_MOST_PROBLEMS]:
             _tell(f"could not be handled: {one.kind}: {one.reason}")
         if looks.keep:
@@ -282,12 +294,13 @@ def _try_target(settings: AgentSettings, server: Server | None, looks: Looks) ->
 
 def _next_steps(settings: AgentSettings, publish: Sequence[str], subscribe: Sequence[str] = ()) -> None:
     from agents.surroundings import agreement_draft
-    from agents.zone_files import ZoneAgent
+    from agents.zone_files import ZoneAgent, entry_establishments, entry_lines
 
-    entry = ZoneAgent(settings.id, settings.name, publish=publish, subscribe=subscribe).toml().splitlines()
+    schools = entry_establishments(settings.folder, settings.id)
+    entry = ZoneAgent(settings.id, settings.name, schools, publish=publish, subscribe=subscribe)
     _tell(f"\nNext, have it certified:\n  sifzone certify {settings.file}")
     _tell("\nAsk the zone's administrator to put these lines into zone.toml:\n")
-    for line in (*entry, 'establishments = []   # the schools it speaks for, e.g. ["8209901"]'):
+    for line in entry_lines(entry):
         _tell(f"  {line}")
     if publish:
         _tell("\nand, for each recipient, an agreement into agreements/ (what is in CAPITALS is for them to say):\n")
@@ -352,4 +365,4 @@ def _tell(text: str) -> None:
     typer.echo(text)
 
 
-__all__ = ["EXAMPLES", "try_agent"]
+__all__ = ["EXAMPLES", "Looks", "report", "try_agent"]

@@ -2,16 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
+
+from broker.protocol.identifiers import parse_establishment
 
 Learners = Literal["all", "enrolled", "looked-after", "resident", "transferring"]
 _NO_RIGHTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ALWAYS: Final = (date(2000, 1, 1), date(2999, 12, 31))
+ENTRY: Final = "zone-entry.toml"
+"""The file of an agent's folder with its lines in zone.toml, for the zone's administrator."""
+_MOST: Final = 100_000
+"""Bytes of such a file that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,24 @@ class Agreement:
         return "\n".join(lines) + "\n"
 
 
+def entry_lines(entry: ZoneAgent) -> Iterator[str]:
+    """Yield the lines that the zone's administrator is asked for, with a word for who does not know the schools yet."""
+    yield from entry.toml().splitlines()
+    if not entry.establishments:
+        yield 'establishments = []   # the schools it speaks for, e.g. ["8209901"]'
+
+
+def entry_establishments(folder: Path, agent: str) -> tuple[str, ...]:
+    """Return the schools that an agent speaks for, as its folder's entry for the zone says; none where it does not."""
+    try:
+        with (folder / ENTRY).open("rb") as file:
+            said = tomllib.loads(file.read(_MOST).decode("utf-8"))
+        named = said["agents"][agent]["establishments"]
+        return tuple(parse_establishment(text) for text in named if isinstance(text, str))
+    except (OSError, ValueError, LookupError, TypeError):
+        return ()  # it is a help to people, and nothing is decided by it
+
+
 def _key(text: str) -> str:
     return text if _BARE.fullmatch(text) else toml_text(text)
 
@@ -107,4 +133,13 @@ def toml_texts(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(toml_text, texts))}]"
 
 
-__all__ = ["Agreement", "Learners", "ZoneAgent", "toml_text", "toml_texts"]
+__all__ = [
+    "ENTRY",
+    "Agreement",
+    "Learners",
+    "ZoneAgent",
+    "entry_establishments",
+    "entry_lines",
+    "toml_text",
+    "toml_texts",
+]

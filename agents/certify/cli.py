@@ -60,7 +60,7 @@ def run(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="Ed25519 key to sign with, PEM; one of your own is made when left out."),
+        typer.Option("--key", help="Ed25519 key to sign with, a PEM file that is there; when left out one is made."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few codes of each list only.")] = False,
     rabbitmq: Annotated[
@@ -85,11 +85,15 @@ def run(
         begun = datetime.now(UTC)
         prepared = prepare(read_settings(file), quick=quick)
         folder = out or Path(f"certificate-{prepared.settings.id}")
+        report.prepare_folder(folder)
+        what = report.of_what(prepared)
         stages = []
         with _shown(titles(prepared)) as (told, done):
             for stage in certify(prepared, quick=quick, server=server, told=told):
                 stages.append(stage)
                 done(stage)
+        if report.of_what(prepared) != what:
+            raise ConfigurationError(f"{file}: it, or a mapping, was changed while it was certified: run this again")
         values = report.certificate(prepared, stages, begun, datetime.now(UTC), signing, quick=quick)
         report.write(folder, values, signing)
     _tell(values, folder)
@@ -123,7 +127,10 @@ def verify(
         return
     typer.echo(f"{file}: as it was signed, with key {found.fingerprint}")
     if not found.known:
-        typer.echo("Whose key that is, it cannot say: compare it with what its maker gave you, or name theirs: --key")
+        typer.echo(
+            "That shows only that nothing was changed since. Whose key it is, it cannot say, for anybody can make one: "
+            "compare it with what its maker gave you, or name theirs: --key"
+        )
     passed = "passed" if values.get("passed") is True else "NOT passed"
     quick = ", in a quick certification" if values.get("quick") else ""
     typer.echo(f"Agent {_plain(values.get('agent'))}, {_plain(values.get('ended'))}: {passed}{quick}")
@@ -178,7 +185,7 @@ def _tell(values: dict[str, Any], folder: Path) -> None:
     counts = {outcome: sum(check["outcome"] == outcome for check in checks) for outcome in _MARKS}
     typer.echo(
         f"Agent {values['agent']}: {'PASSED' if values['passed'] else 'NOT PASSED'}: {counts['pass']} checks passed, "
-        f"{counts['fail']} failed, {counts['not applicable']} do not apply"
+        f"{counts['fail']} failed, {counts['not applicable']} not applicable"
     )
     if not values["passed"] and not counts["fail"]:
         typer.echo("  Nothing has failed, but nothing could be tried in a zone, either.")

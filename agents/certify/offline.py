@@ -92,7 +92,7 @@ def _own_files(source: Source) -> Check:
     part = source.part
     if not files or not isinstance(part, FilePart):
         return skipped(name, "there are none here")
-    records = objects = invalid = 0
+    records = objects = invalid = refused = 0
     try:
         for path in files[-3:]:
             items = islice((item for item in part.connector.read(path)), _MOST_RECORDS)
@@ -100,10 +100,16 @@ def _own_files(source: Source) -> Check:
                 records += each.mapping is part.mappings[0]
                 objects += len(each.translation.objects)
                 invalid += sum(not _is_valid(one.element) for one in each.translation.objects)
+                refused += any(problem.severity == "refuse" for problem in each.translation.problems)
     except (SourceError, OSError) as error:
         reason = error.reason if isinstance(error, SourceError) else error.strerror
         return Check(name, "fail", f"{reason}: sifzone agent check says more")
     good = f"{count(records, 'record')} gave {count(objects, 'object')}, all valid"
+    if not objects:
+        nothing = f"{count(records, 'record')} gave no object"
+        return (
+            Check(name, "fail", f"{nothing}: sifzone agent try says why") if refused else skipped(name, nothing)
+        )  # a mapping may leave out all of them on purpose
     bad = f"{invalid} of {count(objects, 'object')} are not valid: sifzone mapping preview shows which"
     return judged(name, not invalid, good, bad)
 

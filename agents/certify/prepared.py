@@ -17,6 +17,7 @@ from mappings.document import Document
 
 _AT_LEAST: Final = 1_200
 """Objects of all sources together, about, so that an agent can be stopped in the midst of them."""
+_AT_LEAST_QUICK: Final = 800
 _NUMBERS: Final = 2_000
 """How far apart the numbers begin by which records of two sources are told apart."""
 
@@ -95,7 +96,7 @@ def prepare(settings: AgentSettings, *, quick: bool = False) -> Prepared:
             known=known,
             fixed=_fixed(part),
             first_number=first,
-            at_least=_AT_LEAST // sum(len(each.mappings) for each in parts.sources),
+            at_least=(_AT_LEAST_QUICK if quick else _AT_LEAST) // sum(len(each.mappings) for each in parts.sources),
             quick=quick,
         )
         writer = Writer(part.settings.connector, part.settings.options, corpus)

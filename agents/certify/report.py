@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -17,16 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agents.certify.outcomes import Stage
 from agents.certify.prepared import Prepared, mapping_document, site_library
 from agents.certify.running import IN_A_ZONE
-from agents.certify.signing import SIGNATURE, fingerprint, public_text, sign
+from agents.certify.signing import FORMAT, PAGE, SIGNATURE, fingerprint, public_text, sign
 from agents.connectors import GROUP
 from broker.protocol.errors import ConfigurationError
 from mappings import InwardMapping, open_document
 from mappings.document import Document
 from schemas.editions import NEWEST
 
-FORMAT: Final = "sifzone certificate 1"
 CERTIFICATE: Final = "certificate.json"
-PAGE: Final = "certificate.html"
 _PRIVATE: Final = 0o600
 _SCHEMA_FILES: Final = (".xsd", ".toml")
 
@@ -44,12 +43,11 @@ def certificate(
 
     Nothing in it is personal, and no path, address or option of the agent's file. Shape: ``format``, ``agent``,
     ``passed``, ``quick``, ``begun``, ``ended``, ``versions``, ``sources``, ``target``, ``stages`` (each with
-    ``checks``), ``public_key``.
+    ``checks``), ``public_key``, ``page_sha256`` (of the page for people).
     """
-    target = prepared.settings.target
     checks = [check for stage in stages for check in stage.checks]
     tried = any(check.outcome == "pass" for stage in stages if stage.id in IN_A_ZONE for check in stage.checks)
-    return {
+    values: dict[str, Any] = {
         "format": FORMAT,
         "agent": str(prepared.settings.id),
         "passed": tried and all(check.outcome != "fail" for check in checks),
@@ -62,31 +60,41 @@ def certificate(
             "data_model": str(NEWEST),
             "schemas_sha256": _schemas_digest(),
         },
-        "sources": [
-            {
-                **_connector(source.part.settings.connector),
-                "mappings": [
-                    {
-                        "name": mapping.name,
-                        "object": mapping.object_type,
-                        "sha256": _mapping_digest(mapping, mapping_document(source, mapping)),
-                    }
-                    for mapping in source.part.mappings
-                ],
-            }
-            for source in prepared.sources
-        ],
-        "target": None
-        if target is None
-        else {
-            **_connector(target.connector),
-            "mappings": [
-                {"name": name, "sha256": _files_digest([_opened(prepared, name).file])} for name in target.mapping
-            ],
-        },
+        "sources": _sources(prepared),
+        "target": _target(prepared),
         "stages": [stage.plain() for stage in stages],
         "public_key": public_text(key),
     }
+    return values | {"page_sha256": hashlib.sha256(page(values).encode()).hexdigest()}
+
+
+def of_what(prepared: Prepared) -> str:
+    """Return a digest of the agent's file and its mappings as they are now: they may change while it is certified.
+
+    Raises:
+        ConfigurationError: One of them is no longer there.
+    """
+    try:
+        parts = json.dumps([_sources(prepared), _target(prepared)])
+        return _files_digest([str(prepared.settings.file)], parts)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{prepared.settings.file}: it, or a mapping, cannot be read: {error.strerror}"
+        ) from error
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder for a certificate, before anything takes its time.
+
+    Raises:
+        ConfigurationError: It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): name another with --out") from error
 
 
 def write(folder: Path, values: Mapping[str, Any], key: Ed25519PrivateKey) -> None:
@@ -95,8 +103,8 @@ def write(folder: Path, values: Mapping[str, Any], key: Ed25519PrivateKey) -> No
     Raises:
         ConfigurationError: The folder cannot be written.
     """
+    prepare_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _put(folder / CERTIFICATE, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
         _put(folder / SIGNATURE, sign(values, key))
         _put(folder / PAGE, page(values))
@@ -123,6 +131,31 @@ def _put(path: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
+
+
+def _sources(prepared: Prepared) -> list[dict[str, Any]]:
+    return [
+        {
+            **_connector(source.part.settings.connector),
+            "mappings": [
+                {
+                    "name": mapping.name,
+                    "object": mapping.object_type,
+                    "sha256": _mapping_digest(mapping, mapping_document(source, mapping)),
+                }
+                for mapping in source.part.mappings
+            ],
+        }
+        for source in prepared.sources
+    ]
+
+
+def _target(prepared: Prepared) -> dict[str, Any] | None:
+    target = prepared.settings.target
+    if target is None:
+        return None
+    digests = [{"name": name, "sha256": _files_digest([_opened(prepared, name).file])} for name in target.mapping]
+    return {**_connector(target.connector), "mappings": digests}
 
 
 def _connector(name: str) -> dict[str, str]:
@@ -175,4 +208,4 @@ def _schema_files(folder: Traversable) -> Iterator[Traversable]:
             yield part
 
 
-__all__ = ["CERTIFICATE", "FORMAT", "PAGE", "certificate", "page", "write"]
+__all__ = ["CERTIFICATE", "certificate", "of_what", "page", "prepare_folder", "write"]

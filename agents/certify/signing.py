@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from broker.protocol.errors import ConfigurationError, ZoneError
 
 ALGORITHM: Final = "Ed25519"
+FORMAT: Final = "sifzone certificate 1"
 SIGNATURE: Final = "certificate.sig"
+PAGE: Final = "certificate.html"
 _MAX_BYTES: Final = 5_000_000
 _KEY_BYTES: Final = 32
 _PRIVATE: Final = 0o600
@@ -66,14 +68,22 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     try:
         mode, data = stat.S_IMODE(path.stat().st_mode), _read(path)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): name a key with --key") from error
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}): name a key that is there, or leave out --key: one is made then"
+        ) from error
+    except ValueError:
+        raise _no_key(path) from None
     if mode & 0o077:
         raise ConfigurationError(f"{path}: can be read by others than its owner: run chmod 600 {path}")
     with suppress(ValueError, TypeError, UnsupportedAlgorithm):
         key = load_pem_private_key(data, password=None)
         if isinstance(key, Ed25519PrivateKey):
             return key
-    raise ConfigurationError(f"{path}: no Ed25519 key without a password: openssl genpkey -algorithm ed25519")
+    raise _no_key(path)
+
+
+def _no_key(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path}: no Ed25519 key without a password: openssl genpkey -algorithm ed25519")
 
 
 def make_key(path: Path) -> Ed25519PrivateKey:
@@ -125,7 +135,7 @@ def sign(values: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
 
 
 def verify(file: Path, key: str = "") -> Verified:
-    """Verify a certificate with the signature beside it.
+    """Verify a certificate with the signature beside it, and the page that people read, where that is there too.
 
     Args:
         file: ``certificate.json``; ``certificate.sig`` is in the same folder.
@@ -133,7 +143,8 @@ def verify(file: Path, key: str = "") -> Verified:
             certificate names when left out, which shows only that nothing was changed since.
 
     Raises:
-        NotVerified: A file is missing, is not what it should be, or the signature is not right.
+        NotVerified: A file is missing or is not what it should be, the signature is not right, or what is signed
+            contradicts itself.
         ConfigurationError: The named key is none.
     """
     values = _json(file)
@@ -149,11 +160,56 @@ def verify(file: Path, key: str = "") -> Verified:
     try:
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(named, validate=True))
         public.verify(base64.b64decode(str(said.get("signature")), validate=True), canonical(values))
-    except (InvalidSignature, ValueError, binascii.Error):
+    except (InvalidSignature, ValueError, RecursionError):
         raise NotVerified(
             f"{file}: is not what was signed: it was changed afterwards; ask for the certificate again"
         ) from None
+    _check_said(file, values)
+    _check_page(file.with_name(PAGE), values)
     return Verified(values, fingerprint(named), bool(key))
+
+
+def _check_said(file: Path, values: Mapping[str, Any]) -> None:
+    """Return when a signed text is a certificate of ours, and says of the whole what it says of its parts.
+
+    Raises:
+        NotVerified: It is not, or does not: somebody has signed what sifzone did not write.
+    """
+    if values.get("format") != FORMAT:
+        raise NotVerified(
+            f"{file}: is signed, but no certificate that this sifzone knows: ask for one made with this version"
+        )
+    outcomes = list(_outcomes(values.get("stages")))
+    passed = values.get("passed")
+    if not isinstance(passed, bool) or (passed and ("fail" in outcomes or "pass" not in outcomes)):
+        raise NotVerified(
+            f"{file}: is signed, but says other than its own checks: sifzone did not write it; ask for a new one"
+        )
+
+
+def _outcomes(stages: object) -> Iterator[object]:
+    for stage in stages if isinstance(stages, list) else ():
+        checks = stage.get("checks") if isinstance(stage, dict) else None
+        for check in checks if isinstance(checks, list) else ():
+            yield check.get("outcome") if isinstance(check, dict) else None
+
+
+def _check_page(page: Path, values: Mapping[str, Any]) -> None:
+    """Return when the page beside a certificate is the one that was made with it, or when there is none.
+
+    Raises:
+        NotVerified: It is another one, which people would read all the same.
+    """
+    try:
+        data = _read(page)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        data = b""
+    if hashlib.sha256(data).hexdigest() != values.get("page_sha256"):
+        raise NotVerified(
+            f"{page}: is not the page that was made with the certificate: remove it, and ask for the three files again"
+        )
 
 
 def _public(key: str) -> str:
@@ -212,6 +268,8 @@ def _read(path: Path) -> bytes:
 
 
 __all__ = [
+    "FORMAT",
+    "PAGE",
     "SIGNATURE",
     "NotVerified",
     "Verified",

@@ -1,6 +1,5 @@
 """The command ``sifzone agent new``; what it makes is folder.py's and package.py's."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,7 +9,7 @@ from agents.scaffold.folder import Wishes, make_folder
 from agents.scaffold.package import make_package
 from agents.scaffold.place import written
 from agents.workbench.samples import parse_options
-from agents.zone_files import ZoneAgent
+from agents.zone_files import ENTRY, ZoneAgent, entry_lines
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId, parse_agent_id, parse_establishment
 
@@ -76,13 +75,13 @@ def _folder(place: Path, wishes: Wishes) -> None:
 
 
 def _package(place: Path, agent: AgentId, schools: list[str]) -> None:
-    made = make_package(place, agent)
+    made = make_package(place, agent, schools)
     _tell_files(place)
     typer.echo("\nInstall it and run its tests:")
     typer.echo(f"  pip install -e '{place}[test]'\n  python -m pytest {place}")
     typer.echo("\nTry it, in a zone of its own, and have it certified:")
     typer.echo(f"  sifzone agent try {place / 'agent.toml'}\n  sifzone certify {place / 'agent.toml'}")
-    _tell_administrator(ZoneAgent(agent, establishments=schools, publish=made.entry.publish), place)
+    _tell_administrator(made.entry, place)
 
 
 def _tell_files(place: Path) -> None:
@@ -93,23 +92,16 @@ def _tell_files(place: Path) -> None:
 
 def _tell_administrator(entry: ZoneAgent, place: Path) -> None:
     typer.echo(
-        "\nThen ask the zone's administrator to put these lines into zone.toml, and to run 'sifzone zone apply':\n"
+        f"\nThen ask the zone's administrator to put these lines, which are in {place / ENTRY}, into zone.toml,\n"
+        "and to run 'sifzone zone apply':\n"
     )
-    for line in _lines(entry):
+    for line in entry_lines(entry):
         typer.echo(f"  {line}")
     typer.echo(
         f"\nYou get a file with the agent's login: keep it as {place / 'credentials.toml'} (chmod 600), and run\n"
         f"  sifzone agent run {place / 'agent.toml'}\n"
         "What it publishes goes to nobody before an agreement of the zone says so."
     )
-
-
-def _lines(entry: ZoneAgent) -> Iterable[str]:
-    head, *rest = entry.toml().splitlines()
-    yield head
-    yield from rest
-    if not entry.establishments:
-        yield 'establishments = []   # the schools it speaks for, e.g. ["8209901"]'
 
 
 def _refuse_wishes(given: bool) -> None:

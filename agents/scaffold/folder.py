@@ -15,7 +15,7 @@ from agents.parts import make_parts
 from agents.scaffold.place import IGNORED, SECRET, new_folder
 from agents.settings import read_settings
 from agents.workbench.samples import open_sample
-from agents.zone_files import ZoneAgent, toml_text, toml_texts
+from agents.zone_files import ENTRY, ZoneAgent, entry_lines, toml_text, toml_texts
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
 from mappings import InwardMapping, MappingError, load, shipped_names
@@ -87,9 +87,10 @@ def make_folder(place: Path, wishes: Wishes) -> Made:
         lines = [*_HEAD.format(id=toml_text(wishes.agent)).splitlines(), *source, *_options(model, options)]
         (folder / _FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
+        entry = ZoneAgent(wishes.agent, establishments=wishes.establishments, publish=objects)
+        (folder / ENTRY).write_text("\n".join(entry_lines(entry)) + "\n", encoding="utf-8")
         if not missing:
             _check(folder, place)
-    entry = ZoneAgent(wishes.agent, establishments=wishes.establishments, publish=objects)
     return Made(place, entry, missing)
 
 

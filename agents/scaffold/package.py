@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from string import Template
 from typing import Final
 
 from agents.scaffold.place import IGNORED, new_folder
-from agents.zone_files import ZoneAgent
+from agents.zone_files import ENTRY, ZoneAgent, entry_lines
 from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import AgentId
 
@@ -35,6 +36,8 @@ _FILES: Final = {
 """Templates, and the files that they become."""
 _COPIES: Final = ("exports/cards.txt", "$module/pack/tests/learner/cards.txt")
 """Where the example's export is also needed."""
+_IGNORED_HERE: Final = "/exports/*\n!/exports/cards.txt\n__pycache__/\n*.egg-info/\n"
+"""The tests need the example, which is made up; whatever else is put beside it is not."""
 _TAKEN: Final = frozenset({"agents", "broker", "mappings", "schemas", "tests"})
 
 
@@ -52,7 +55,7 @@ class Package:
     entry: ZoneAgent
 
 
-def make_package(place: Path, agent: AgentId) -> Package:
+def make_package(place: Path, agent: AgentId, establishments: Sequence[str] = ()) -> Package:
     """Make a Python package for an agent and return it.
 
     Raises:
@@ -64,6 +67,7 @@ def make_package(place: Path, agent: AgentId) -> Package:
             f"{agent}: no Python package can have this name: begin with a letter, and use none of Python's own words "
             f"nor {', '.join(sorted(_TAKEN))}"
         )
+    entry = ZoneAgent(agent, establishments=establishments, publish=[OBJECT])
     words = {"agent": agent, "module": module, "pack": agent.replace(".", "-")}
     with new_folder(place) as folder:
         for template, name in _FILES.items():
@@ -71,8 +75,9 @@ def make_package(place: Path, agent: AgentId) -> Package:
         for name in _COPIES:
             _write(folder / Template(name).substitute(words), _text("cards.txt"))
         _write(folder / module / "py.typed", "")
-        _write(folder / ".gitignore", IGNORED.replace("/exports/\n", "__pycache__/\n*.egg-info/\n"))
-    return Package(place, module, ZoneAgent(agent, publish=[OBJECT]))
+        _write(folder / ".gitignore", IGNORED.replace("/exports/\n", _IGNORED_HERE))
+        _write(folder / ENTRY, "\n".join(entry_lines(entry)) + "\n")
+    return Package(place, module, entry)
 
 
 def _text(template: str) -> str:

@@ -110,7 +110,8 @@ class Zone:
 
         Args:
             agent: The id of one that only does what it is given in Python, or an agent's file, or what that says.
-                Files that its sources have are read at once, without waiting for them to settle.
+                Files that its sources have are read at once, without waiting for them to settle. Systems that it
+                reads, and its target, are those that it names: name others in a test.
 
         Raises:
             ConfigurationError: The zone has no such agent, or its file is wrong.

@@ -1,4 +1,4 @@
-"""The connector: which files make up a return, its options, and the order of things."""
+"""Reads SSDA903 returns, all files of one together: a record for each period of care; the mapping says the rest."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime

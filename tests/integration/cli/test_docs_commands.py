@@ -1,16 +1,24 @@
-"""The integrators' pages do what they say: every command in them is run, and prints what the page shows of it."""
+"""The integrators' pages do what they say: every command in them is run, and prints what the page shows of it.
 
+The first page goes from an export to a certificate. Trying and certifying take their time, so that they are run once,
+and what else they have to be is looked at here.
+"""
+
+import json
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import pytest
 
+from agents.certify.signing import verify
 from agents.docs.markdown import Fence, fences
 from agents.docs.site import PAGES, page_text
 from agents.private_zone import MANAGEMENT_VARIABLE, RABBITMQ_VARIABLE
@@ -18,8 +26,8 @@ from broker.rabbitmq import PrivateNode
 from tests.commands import command_line
 
 PROMPT: Final = "$ "
-GOES_ON: Final = {"certificate": "index"}
-"""Pages whose commands go on in the folder where those of another end."""
+STARTS: Final = ("index", "certificate")
+"""Pages of which the second goes on in the folder where the first ends; they need a RabbitMQ."""
 EXIT: Final = re.compile(r"\s+# exit ([0-9]+)$")
 
 
@@ -57,6 +65,15 @@ def run(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that was run as a page says."""
+
+    command: Command
+    output: str
+    seconds: float
+
+
 def words_of(line: str) -> str:
     return " ".join(line.split())
 
@@ -65,9 +82,9 @@ def pattern(line: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in re.split(r"\s*\.\.\.\s*", words_of(line))))
 
 
-def follow(page: str) -> int:
-    """Do what a page says, in the folder where we are: write its files, run its commands; return how many."""
-    done = 0
+def follow(page: str) -> list[Done]:
+    """Do what a page says, in the folder where we are: write its files, run its commands; return these."""
+    done = []
     for fence in fences(page_text(page)):
         if fence.title:
             file = Path(fence.title)
@@ -80,43 +97,94 @@ def follow(page: str) -> int:
     return done
 
 
-def follow_block(page: str, fence: Fence) -> int:
-    found = list(commands(page, fence))
-    for command in found:
-        check(command)
-    return len(found)
+def follow_block(page: str, fence: Fence) -> list[Done]:
+    return [check(command) for command in list(commands(page, fence))]
 
 
-def check(command: Command) -> None:
+def check(command: Command) -> Done:
+    begun = time.monotonic()
     ended = run(command.text)
+    seconds = time.monotonic() - begun
     output = f"{ended.stdout}\n{ended.stderr}"
     printed = [words_of(line) for line in output.splitlines()]
     missing = [line for line in command.lines if not any(pattern(line).fullmatch(other) for other in printed)]
 
     assert ended.returncode == command.code, f"{command.place}: {command.text}: {ended.returncode}\n{output}"
     assert not missing, f"{command.place}: {command.text}: does not print {missing}, but\n{output}"
+    return Done(command, output, seconds)
 
 
-@pytest.fixture
-def node(request: pytest.FixtureRequest, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run's RabbitMQ for pages that try agents in a zone, which would start one of their own otherwise."""
-    if page == "index":
-        rabbit: PrivateNode = request.getfixturevalue("rabbit_node")
-        monkeypatch.setenv(RABBITMQ_VARIABLE, rabbit.amqp_url("/"))
-        monkeypatch.setenv(MANAGEMENT_VARIABLE, rabbit.management_url)
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the first pages come to: the folder in which everything was done, what was done, and the certificate."""
+
+    folder: Path
+    done: tuple[Done, ...]
+    certificate: Mapping[str, Any]
+
+    def of(self, words: str) -> Done:
+        """Return the one command that begins with these words."""
+        (found,) = [done for done in self.done if done.command.text.startswith(words)]
+        return found
 
 
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in GOES_ON])
+@pytest.fixture(scope="module")
+def started(rabbit_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Started:
+    """The first pages, done on the run's RabbitMQ; trials would start one of their own otherwise."""
+    folder = tmp_path_factory.mktemp("started")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.setenv(RABBITMQ_VARIABLE, rabbit_node.amqp_url("/"))
+        patch.setenv(MANAGEMENT_VARIABLE, rabbit_node.management_url)
+        done = follow(STARTS[0])
+        certificate = verify(folder / "certificate" / "certificate.json").values
+        done += follow(STARTS[1])  # where somebody changes the certificate
+    return Started(folder, tuple(done), certificate)
+
+
+def test_from_an_export_to_a_certificate_every_command_ends_and_prints_as_the_pages_show(started: Started) -> None:
+    assert {done.command.place.partition(",")[0] for done in started.done} == set(STARTS)
+
+
+def test_an_agent_is_certified_for_all_that_it_does(started: Started) -> None:
+    found = started.certificate
+    outcomes = {check["name"]: check["outcome"] for stage in found["stages"] for check in stage["checks"]}
+
+    assert (found["passed"], found["quick"], "fail" in outcomes.values()) == (True, True, False)
+    assert outcomes["Killed in the midst of its work (kill -9) and started again, it loses nothing"] == "pass"
+    assert outcomes["A message that is sent twice is delivered once"] == "pass"
+    assert outcomes["No value of a record is in the zone's ledger"] == "pass"
+    assert outcomes["Fields that are mapped arrive, so that the search means something"] == "pass"
+    assert "Quillfeather" not in json.dumps(found)
+    assert started.of("sifzone certify mis").seconds < 60
+
+
+def test_trying_and_certifying_print_no_value_and_leave_nothing_behind(
+    started: Started, rabbit_node: PrivateNode
+) -> None:
+    tried = started.of("sifzone agent try").output
+    folder = started.folder / "mis-8209901"
+    login = (rabbit_node.admin_user, rabbit_node.admin_password)
+    zones = httpx.get(f"{rabbit_node.management_url}/api/vhosts", auth=login).json()
+
+    assert "Quillfeather" in (folder / "exports" / "pupils.csv").read_text(encoding="utf-8")
+    assert "Quillfeather" not in tried + started.of("sifzone certify mis").output
+    assert f"sifzone certify {folder / 'agent.toml'}" in tried
+    assert 'establishments = ["8209901"]' in tried
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        ".gitignore", "agent.toml", "learner.toml", "pupils.csv", "zone-entry.toml",
+    ]  # fmt: skip
+    assert not [each["name"] for each in zones if each["name"].startswith("trial-")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in STARTS])
 def test_every_command_of_a_page_ends_and_prints_as_the_page_shows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
-    done = [follow(name) for name in (page, *(later for later, first in GOES_ON.items() if first == page))]
-
-    assert all(done) or page in ("language", "connectors", "commands")
+    assert follow(page) or page in ("language", "connectors", "commands")
 
 
 @pytest.mark.parametrize(

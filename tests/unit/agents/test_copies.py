@@ -1,18 +1,32 @@
 """Copies of agents for trials, and the private zone's settings: nothing of the agent's own place is used."""
 
+import json
 import os
 import subprocess
+import threading
 import tomllib
+from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from agents.copies import Copy, Stand, copied_settings
-from agents.private_zone import environment, given_server, start_guard, sweep, why_not_started
+from agents.private_zone import (
+    NoPrivateZone,
+    PrivateZone,
+    Server,
+    environment,
+    given_server,
+    start_guard,
+    sweep,
+    why_not_started,
+)
 from agents.settings import AgentSettings, read_settings
 from agents.surroundings import agreement_draft, check_id
-from agents.target_trial import why_not
+from agents.target_trial import target_place, why_not
+from agents.zone_files import ZoneAgent
 from broker.protocol.errors import ConfigurationError
 
 FILE = """
@@ -71,14 +85,19 @@ def test_a_copy_of_the_target_alone_writes_where_it_is_told(settings: AgentSetti
     assert copied.target_path() == tmp_path / "written"
 
 
-def test_a_target_that_writes_to_a_system_outside_is_not_tried(tmp_path: Path) -> None:
+def test_a_target_that_writes_to_a_system_outside_is_not_there_in_a_trial(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text('id = "a"\n[target]\nconnector = "sql-out"\nurl = "sqlite:///x"\nmapping = ["oneroster/orgs"]\n')
     folder = tmp_path / "folder.toml"
     folder.write_text('id = "a"\n[target]\nconnector = "csv-out"\npath = "out"\nmapping = ["oneroster/orgs"]\n')
 
-    assert "nothing is written there" in why_not(read_settings(file))
-    assert why_not(read_settings(folder)) == ""
+    outside, inside = read_settings(file), read_settings(folder)
+    assert "nothing is written there" in why_not(outside)
+    assert why_not(inside) == ""
+    for settings, place in ((outside, None), (inside, tmp_path / "written")):
+        assert target_place(settings, tmp_path) == place
+        copy = Copy(settings.file, tmp_path, "amqp://x", only=(), target=place)
+        assert (copied_settings(settings, copy).target is None) is (place is None)
 
 
 def test_no_setting_of_another_zone_reaches_a_process_of_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +119,42 @@ def test_a_rabbitmq_for_tests_is_named_by_both_its_addresses(rabbitmq: str, mana
 
 def test_without_any_address_a_rabbitmq_is_started() -> None:
     assert given_server("", "") is None
+
+
+@pytest.fixture
+def permissions() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """The address of a management API, and the permissions that it has."""
+    rows: list[dict[str, str]] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/permissions" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(rows).encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", rows
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("user", ["mis-1", "zone.broker"])
+def test_no_trial_is_made_on_a_rabbitmq_on_which_a_zone_works(
+    permissions: tuple[str, list[dict[str, str]]], user: str
+) -> None:
+    address, rows = permissions
+    rows += [{"vhost": "trial-old", "user": user}, {"vhost": "borough", "user": user}, {"vhost": "x", "user": "other"}]
+    zone = PrivateZone([ZoneAgent("mis-1")], [], server=Server("amqp://admin:Hidden9@127.0.0.1:1", address))
+
+    with pytest.raises(NoPrivateZone, match=r"a zone works on this RabbitMQ \(borough\)") as refused:
+        zone.__enter__()
+    assert "Hidden9" not in str(refused.value)
+    assert zone.place == Path()
 
 
 def test_why_a_private_zone_did_not_start_is_a_sentence_with_the_way_out() -> None:

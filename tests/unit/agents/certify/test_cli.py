@@ -1,5 +1,6 @@
 """The command line of certifying: an agent's file needs no command's name before it; errors are sentences."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from agents.certify.cli import app
+from agents.certify.outcomes import Check, Stage
 from agents.certify.signing import public_text, usual_key
 from tests.unit.agents.certify.certificates import signed
 
@@ -76,6 +78,25 @@ def test_a_place_that_cannot_hold_the_certificate_is_told_before_anything_is_sta
     result = RUNNER.invoke(app, [str(file), "--quick", "--out", str(tmp_path / place)])
     assert result.exit_code == 2
     assert "name another with --out" in result.output
+
+
+@pytest.mark.parametrize("changed", ["agent.toml", "own.toml", None])
+def test_what_is_changed_while_it_is_certified_gets_no_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str | None
+) -> None:
+    def changing(*_: object, **__: object) -> Iterator[Stage]:
+        yield Stage("publishing", "Publishing in a zone", (Check("All is well", "pass"),))
+        if changed is not None:
+            (tmp_path / changed).write_text((tmp_path / changed).read_text() + "# changed\n")
+
+    monkeypatch.setattr("agents.certify.running.certify", changing)
+    (tmp_path / "own.toml").write_text('base = "csv/school"\n')
+    file = tmp_path / "agent.toml"
+    file.write_text('id = "mis-1"\n[[source]]\nconnector = "csv"\npath = "*.csv"\nmapping = ["own.toml"]\n')
+
+    result = RUNNER.invoke(app, [str(file), "--quick", "--out", str(tmp_path / "out")])
+    assert result.exit_code == (0 if changed is None else 2), result.output
+    assert (tmp_path / "out" / "certificate.json").exists() is (changed is None)
 
 
 def test_verifying_ends_with_0_only_for_what_was_signed(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_what_it_lacks_is_told_with_how_to_mend_it(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert "It lacks @SchoolInfoRefId, number of the local authority (3 digits)" in result.output
-    assert "--set LAId=..." in result.output
+    assert "run this again with --force --set LAId=..." in result.output
     assert "# NEEDED: number of the local authority" in (folder / "learner-school-enrolment.toml").read_text("utf-8")
     again = run(
         "--object", "LearnerSchoolEnrolment", "--yes", "--force", "--set", "LAId=820", "--set", "EstablishmentId=9903"
@@ -220,7 +220,7 @@ def test_a_file_that_feeds_no_object_is_told_so(folder: Path) -> None:
     result = run("--object", "all", "--yes")
 
     assert result.exit_code == 1
-    assert "name one with --object" in result.output
+    assert "name one with --object, and its mapping says what it lacks: LearnerPersonal, " in result.output
 
 
 # ---------------------------------------------------------------- questions
