@@ -14,6 +14,8 @@ from agents.remembered import Remembered
 from agents.settings import AgentSettings, SourceSettings
 from agents.store import Store, now
 
+_HIDDEN: Final = (".", "~$")
+"""What names begin with that are not meant to be read: hidden files, and the locks of office programs."""
 MAX_PROBLEMS: Final = 1_000
 """Problems kept of one file; those beyond are counted."""
 
@@ -222,7 +224,9 @@ class Arrivals:
 def matching(pattern: Path, *, newest_only: bool = False) -> list[Path]:
     """Return the files that match, oldest first; hidden files, folders and devices are left out."""
     try:
-        found = [path for path in pattern.parent.glob(pattern.name) if not path.name.startswith(".") and path.is_file()]
+        found = [
+            path for path in pattern.parent.glob(pattern.name) if not path.name.startswith(_HIDDEN) and path.is_file()
+        ]
     except OSError:
         return []
     marked = sorted((mark[1], path) for path in found if (mark := _mark(path)) is not None)

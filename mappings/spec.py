@@ -268,6 +268,7 @@ class ValueReader(Generic[S]):
                 self.reader.converters((*where, "convert"), given.get("convert", [])),
                 None if codes is None else self.reader.codes((*where, "codes"), codes),
                 given.get("warn"),
+                None if "convert" in given or codes is not None else given.get("const"),
             ),
         )
 
@@ -321,4 +322,4 @@ def _unless(get: Callable[[S], str | None], texts: frozenset[str]) -> Callable[[
 
 
 def _constant(text: str) -> Alternative[Any]:
-    return Alternative(lambda _scope: text, "", constant=True)
+    return Alternative(lambda _scope: text, "", constant=True, text=text)

@@ -11,7 +11,7 @@ from mappings.problems import nearest
 from mappings.scope import Scope
 from mappings.selection import Selection
 from mappings.spec import Reader, Step, path_steps
-from mappings.values import Test, Value
+from mappings.values import Test, UnusableError, Value
 
 Predicates = tuple[tuple[str, str], ...]
 
@@ -85,6 +85,7 @@ class Layout:
             self._reader.report(entry.where, f"{entry.path!r} is filled twice: remove one of the lines")
         else:
             draft.text, draft.where = entry.value, entry.where
+            self._check_constants(draft.node, entry.where, entry.value)
 
     def _add_attribute(self, draft: _Draft, name: str, entry: TargetValue) -> None:
         node = _child(draft.node, "attribute", name)
@@ -96,6 +97,17 @@ class Layout:
             self._reader.report(entry.where, f"{entry.path!r} is filled twice: remove one of the lines")
         else:
             draft.attributes[name] = (node, entry.value)
+            self._check_constants(node, entry.where, entry.value)
+
+    def _check_constants(self, node: schemas.Node, where: Where, value: Value[Scope]) -> None:
+        """Report constants and defaults that the schema does not take."""
+        check = check_of(node)
+        texts = [alternative.text for alternative in value.alternatives if alternative.text is not None]
+        for text in texts if check is not None else ():
+            try:
+                check(text)
+            except UnusableError as error:
+                self._reader.report(where, f"{text[:60]!r}: {error}", error.nearest)
 
     def _add_list(self, root: _Draft, entry: TargetValue) -> None:
         draft = self._walk(root, path_steps(entry.path) or (), entry)

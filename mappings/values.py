@@ -52,7 +52,12 @@ class Test(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Alternative(Generic[S]):
-    """One way to get a value. ``constant``: it is not from the source, so it makes no optional element by itself."""
+    """One way to get a value.
+
+    Attributes:
+        constant: It is not from the source, so it makes no optional element by itself.
+        text: The constant, where it is used as the file has it.
+    """
 
     get: Callable[[S], str | None]
     source: str
@@ -61,6 +66,7 @@ class Alternative(Generic[S]):
     steps: tuple[tuple[str, Converter], ...] = ()
     codes: CodeTable | None = None
     warn: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_a_file_that_is_gone_has_not_arrived(tmp_path: Path, arrivals: Arrivals)
 
 
 def test_matching_files_come_oldest_first_without_hidden_ones_and_folders(tmp_path: Path) -> None:
-    for age, name in enumerate(("c.xml", "a.xml", ".hidden.xml", "b.xml", "other.csv")):
+    for age, name in enumerate(("c.xml", "a.xml", ".hidden.xml", "~$c.xml", "b.xml", "other.csv")):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (age, age))
     (tmp_path / "folder.xml").mkdir()
