@@ -102,8 +102,9 @@ class Layout:
     def _check_constants(self, node: schemas.Node, where: Where, value: Value[Scope]) -> None:
         """Report constants and defaults that the schema does not take."""
         check = check_of(node)
-        texts = [alternative.text for alternative in value.alternatives if alternative.text is not None]
-        for text in texts if check is not None else ():
+        if check is None:
+            return
+        for text in [each.text for each in value.alternatives if each.text is not None]:
             try:
                 check(text)
             except UnusableError as error:
