@@ -408,6 +408,7 @@ def test_what_a_service_answers_is_told_in_words_that_help(service: WebServer, s
         ("9" * 400, 1, False),
         ("soon", 1, False),
     ],
+    ids=["now", "a minute ago", "too long", "in an hour", "no number", "no time"],
 )
 def test_a_busy_service_is_asked_again_when_it_says_and_not_waited_for_longer_than_a_minute(
     service: WebServer,
