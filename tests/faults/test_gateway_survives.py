@@ -20,7 +20,7 @@ from tests.faults.survivors import PAIRS, Survivors, make_survivors_zone
 LONG = os.environ.get("SIFZONE_LONG") == "1"
 DEADLINE = 1_200.0 if LONG else 100.0
 SEED = int(os.environ.get("SIFZONE_SEED", "20261124"))
-EVENTS, REQUESTS, KILLS = (5_000, 200, 12) if LONG else (360, 10, 3)
+EVENTS, REQUESTS, KILLS = (5_000, 200, 12) if LONG else (240, 8, 3)
 """Kills: as many of the gateway, of workers and of RabbitMQ; the test's name says by which seed they are in order."""
 
 

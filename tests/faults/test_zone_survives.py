@@ -70,7 +70,7 @@ def finish(
 
 @pytest.mark.timeout(DEADLINE + 60)
 def test_worker_killed_at_random_points_loses_repeats_and_reorders_nothing(zone: Zone) -> None:
-    count, kills = (2000, 20) if LONG else (400, 4)
+    count, kills = (2000, 20) if LONG else (250, 3)
     part = count // kills
     chance = random.Random(20261123)
     events = make_events(count)
@@ -93,7 +93,7 @@ def test_worker_killed_at_random_points_loses_repeats_and_reorders_nothing(zone:
 
 @pytest.mark.timeout(DEADLINE + 60)
 def test_a_worker_killed_for_good_is_replaced_by_the_one_that_stands_by(zone: Zone) -> None:
-    count = 2000 if LONG else 400
+    count = 2000 if LONG else 250
     events = make_events(count)
     deadline = time.monotonic() + DEADLINE
     with RunningZone(zone, workers=2) as running:
@@ -110,7 +110,7 @@ def test_a_worker_killed_for_good_is_replaced_by_the_one_that_stands_by(zone: Zo
 
 @pytest.mark.timeout(DEADLINE + 60)
 def test_rabbitmq_restarted_twice_under_load_loses_repeats_and_reorders_nothing(tmp_path: Path) -> None:
-    count = 4000 if LONG else 600
+    count = 4000 if LONG else 400
     events = make_events(count)
     deadline = time.monotonic() + DEADLINE
     zone = make_zone(tmp_path / "zone")
