@@ -70,7 +70,7 @@ def finish(
 
 @pytest.mark.timeout(DEADLINE + 60)
 def test_worker_killed_at_random_points_loses_repeats_and_reorders_nothing(zone: Zone) -> None:
-    count, kills = (2000, 20) if LONG else (250, 3)
+    count, kills = (2000, 20) if LONG else (240, 3)
     part = count // kills
     chance = random.Random(20261123)
     events = make_events(count)
