@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from agents.explained import explained
 from agents.find import places
 from agents.inbox import KeptObjects
 from agents.logs import configure_logging
@@ -27,7 +28,7 @@ from agents.store import DATABASE, Store
 from agents.trial import Trial, trials
 from agents.tryout import EXAMPLES as TRY_EXAMPLES
 from agents.tryout import try_agent
-from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.errors import ConfigurationError
 from broker.protocol.identifiers import parse_agent_id
 from schemas import load
 
@@ -62,7 +63,7 @@ def run(
 
     Exit code 0: it ended as asked. 1: it did not, or with --once a file could not be read. 2: its file is wrong.
     """
-    with _explained(), Agent.from_file(file) as agent, shown_progress() as progress:
+    with explained(), Agent.from_file(file) as agent, shown_progress() as progress:
         configure_logging()
         limits = Limits(timedelta(seconds=idle), timedelta(seconds=patience))
         agent.run(once=once, limits=limits, progress=progress)
@@ -78,7 +79,7 @@ def url(
     ] = Path(),
 ) -> None:
     """Print the address under which an agent reaches the zone, with its secret: whoever has it, is the agent."""
-    with _explained():
+    with explained():
         file = zone / "state" / "credentials" / f"{parse_agent_id(agent)}.toml"
         try:
             typer.echo(tomllib.loads(file.read_text(encoding="utf-8"))["url"])
@@ -97,7 +98,7 @@ def status_(
     problems: Annotated[int, typer.Option(help="Most problems shown of each file.", min=0)] = 20,
 ) -> None:
     """Show what an agent has read and sent, and what was wrong or refused; no personal data."""
-    with _explained(), _open(read_settings(file)) as store:
+    with explained(), _open(read_settings(file)) as store:
         values = status(store, load(), problems)
         if as_json:
             typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
@@ -110,7 +111,7 @@ def status_(
 @app.command(epilog="Examples: sifzone agent inbox agents/virtual-school.toml · with --json | jq .content.UPN")
 def inbox(file: File, as_json: AsJson = False) -> None:
     """Show the learners that an agent has received; with --json every object, one on each line. Personal data!"""
-    with _explained(), _open(read_settings(file)) as store, store.snapshot() as db:
+    with explained(), _open(read_settings(file)) as store, store.snapshot() as db:
         objects = KeptObjects(db)
         if as_json:
             for line in objects_json(objects, load()):
@@ -127,7 +128,7 @@ def find(
     ],
 ) -> None:
     """Show in which file or feed and row a record is, given the id that the zone has for it. Exit code 1: in none."""
-    with _explained():
+    with explained():
         settings = read_settings(file)
         with _open(settings) as store:
             found = list(places(make_parts(settings), store.keys, record_id))
@@ -154,7 +155,7 @@ def check(
     All are tried, whatever is wrong with one; nothing is changed. Exit code 0: all is right. 1: something cannot be
     reached or read. 2: something in the file is wrong.
     """
-    with _explained():
+    with explained():
         settings = read_settings(file)
         parts = make_parts(settings)
     tried: list[Trial] = []
@@ -181,16 +182,6 @@ def _open(settings: AgentSettings) -> Iterator[Store]:
         )
     with Store(settings.state_folder) as store:
         yield store
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn errors into a sentence and an exit code."""
-    try:
-        yield
-    except ZoneError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
 
 
 __all__ = ["app"]

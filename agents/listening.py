@@ -54,8 +54,35 @@ def bell_agreement(listeners: Sequence[str]) -> Agreement:
     )
 
 
-class Listener:
-    """An agent in a thread of its own that keeps what it receives; use it as a context manager.
+class _Threaded:
+    """An agent in a thread of its own, for as long as it is used as a context manager."""
+
+    def __init__(self, agent: str, folder: Path, url: str) -> None:
+        settings = AgentSettings(id=AgentId(agent), file=folder / f"{agent}.toml", state=folder / agent)
+        self._agent = Agent(settings, lambda: AmqpTransport(AmqpSettings(url=url)))
+        self._thread = threading.Thread(target=self._run, name=agent, daemon=True)
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._agent.stop()
+        self._thread.join(_JOIN_SECONDS)
+        self._agent.close()
+
+    def _run(self) -> None:
+        try:
+            self._agent.run()
+        except BaseException as error:  # noqa: BLE001  # told to who waits
+            self._error = error
+
+
+class Listener(_Threaded):
+    """An agent that keeps what it receives; use it as a context manager.
 
     Args:
         told: Called with each event as it comes, in the agent's thread.
@@ -69,28 +96,13 @@ class Listener:
         object_types: Sequence[str],
         told: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        state = folder / agent
-        settings = AgentSettings(id=AgentId(agent), file=folder / f"{agent}.toml", state=state)
-        self._agent = Agent(settings, lambda: AmqpTransport(AmqpSettings(url=url)))
+        super().__init__(agent, folder, url)
         self._told = told
         self._events: list[Event] = []
         self._heard: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=agent, daemon=True)
-        self._error: BaseException | None = None
         for name in sorted({*object_types, SIGN}):
             self._agent.on(name)(self._take)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._agent.stop()
-        self._thread.join(_JOIN_SECONDS)
-        self._agent.close()
 
     def events(self) -> list[Event]:
         """Return all events so far, in their order, without the bell's."""
@@ -131,12 +143,6 @@ class Listener:
                     "has less to do"
                 ) from self._error
 
-    def _run(self) -> None:
-        try:
-            self._agent.run()
-        except BaseException as error:  # noqa: BLE001  # told to who waits
-            self._error = error
-
     def _take(self, event: Event) -> None:
         with self._lock:
             if event.source_id == BELL:
@@ -146,24 +152,11 @@ class Listener:
         self._told(event)
 
 
-class Bell:
+class Bell(_Threaded):
     """Publishes a sign and waits until listeners have it."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        settings = AgentSettings(id=BELL, file=folder / f"{BELL}.toml", state=folder / BELL)
-        self._agent = Agent(settings, lambda: AmqpTransport(AmqpSettings(url=url)))
-        self._thread = threading.Thread(target=self._agent.run, name=BELL, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._agent.stop()
-        self._thread.join(_JOIN_SECONDS)
-        self._agent.close()
+        super().__init__(BELL, folder, url)
 
     def ring(self, listeners: Sequence[Listener]) -> None:
         """Return when all that the zone was sent before has reached the listeners that may have it.

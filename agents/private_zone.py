@@ -24,8 +24,9 @@ from uuid import uuid4
 
 import httpx
 
+from agents.writing import PRIVATE, write_text
 from agents.zone_files import Agreement, ZoneAgent, toml_text
-from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.errors import ConfigurationError
 from broker.protocol.topology import BROKER_LOGIN
 
 RABBITMQ_VARIABLE: Final = "SIFZONE_TRIAL_RABBITMQ"
@@ -58,7 +59,7 @@ _ADMIN: Final = "zone.admin.toml"
 _SHIELDED: Final = "shielded = true\n"
 
 
-class NoPrivateZone(ZoneError):
+class NoPrivateZone(ConfigurationError):
     """A zone to try an agent in could not be started."""
 
 
@@ -187,10 +188,12 @@ class PrivateZone:
         (self.folder / "agreements").mkdir(mode=0o700, parents=True)
         head = [f"id = {toml_text(self.id)}\npartitions = 1\n", self._server.toml() if self._server else ""]
         text = "\n".join([*head, *(agent.toml() for agent in self._agents)])
-        _write_private(self.folder / "zone.toml", text)
+        write_text(self.folder / "zone.toml", text, PRIVATE)
         for agreement in self._agreements:
             said, objects, shares = agreement.toml().partition("\n[objects.")
-            _write_private(self.folder / "agreements" / f"{agreement.id}.toml", f"{said}{_SHIELDED}{objects}{shares}")
+            write_text(
+                self.folder / "agreements" / f"{agreement.id}.toml", f"{said}{_SHIELDED}{objects}{shares}", PRIVATE
+            )
 
     def _start(self) -> None:
         with self.log_file.open("wb") as log:
@@ -368,11 +371,6 @@ def _plain_lines(log: str) -> Iterator[str]:
         text = line.strip()
         if text and not text.startswith("{"):
             yield text.removeprefix("sifzone:").strip()
-
-
-def _write_private(file: Path, text: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
-        opened.write(text)
 
 
 __all__ = [

@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.certify.outcomes import count
+from agents.explained import explained
 from agents.private_zone import MANAGEMENT_VARIABLE, RABBITMQ_VARIABLE, Server, given_server
 from agents.settings import AgentSettings, read_settings
 from broker.protocol.envelope import local_name
-from broker.protocol.errors import SIF_ERRORS, ConfigurationError, ZoneError
+from broker.protocol.errors import SIF_ERRORS, ConfigurationError
 
 if TYPE_CHECKING:
     from agents.files import FileStatus, Problem
@@ -85,13 +86,8 @@ def try_agent(
     It reads its own files or system once; its own state, target and zone are not touched. Exit code 0: rows are
     flowing. 1: none are, or something could not be read. 2: its file is wrong, or there can be no private zone.
     """
-    from agents.private_zone import NoPrivateZone
-
-    try:
+    with explained():
         flowing = _try(read_settings(file), given_server(rabbitmq, management), Looks(show_values, keep, watch))
-    except ZoneError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError | NoPrivateZone) else 1) from None
     if not flowing:
         raise typer.Exit(1)
 

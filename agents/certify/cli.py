@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
+from agents.explained import explained
 from agents.private_zone import MANAGEMENT_VARIABLE, RABBITMQ_VARIABLE, given_server
-from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agents.certify.outcomes import Stage
@@ -73,7 +74,7 @@ def run(
     It is given made-up records and damaged files in a private zone, is killed and started again. Exit code 0: all
     checks that apply have passed. 1: one has not. 2: its file or an option is wrong, or there can be no private zone.
     """
-    with _explained():
+    with explained():
         # Imported here: every command of sifzone imports this module.
         from agents.certify import report
         from agents.certify.prepared import prepare
@@ -116,7 +117,7 @@ def verify(
 
     Whether the agent has passed is another matter, which the certificate says.
     """
-    with _explained():
+    with explained():
         from agents.certify import signing
 
         found = signing.verify(file, key)
@@ -199,20 +200,6 @@ def _tell(values: dict[str, Any], folder: Path) -> None:
 def _plain(value: object) -> str:
     """Return a value of somebody else's certificate for the screen."""
     return "".join(character if character.isprintable() else "?" for character in str(value)[:80])
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn errors into a sentence and an exit code."""
-    try:
-        yield
-    except ZoneError as error:
-        from agents.certify.signing import NotVerified
-        from agents.private_zone import NoPrivateZone
-
-        typer.echo(str(error), err=True)
-        is_theirs = isinstance(error, ConfigurationError | NoPrivateZone)
-        raise typer.Exit(2 if is_theirs and not isinstance(error, NotVerified) else 1) from None
 
 
 __all__ = ["app"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from agents.certify.prepared import Prepared, mapping_document, site_library
 from agents.certify.running import IN_A_ZONE
 from agents.certify.signing import FORMAT, PAGE, SIGNATURE, fingerprint, public_text, sign
 from agents.connectors import GROUP
+from agents.writing import write_text
 from broker.protocol.errors import ConfigurationError
 from mappings import InwardMapping, open_document
 from mappings.document import Document
@@ -104,12 +104,9 @@ def write(folder: Path, values: Mapping[str, Any], key: Ed25519PrivateKey) -> No
         ConfigurationError: The folder cannot be written.
     """
     prepare_folder(folder)
-    try:
-        _put(folder / CERTIFICATE, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-        _put(folder / SIGNATURE, sign(values, key))
-        _put(folder / PAGE, page(values))
-    except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): name another with --out") from error
+    write_text(folder / CERTIFICATE, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / SIGNATURE, sign(values, key))
+    write_text(folder / PAGE, page(values))
 
 
 def page(values: Mapping[str, Any]) -> str:
@@ -123,14 +120,6 @@ def page(values: Mapping[str, Any]) -> str:
     # The style sheet is ours and has nothing of an agent in it.
     style = Markup((files("agents.workbench") / "doc.css").read_text("utf-8"))  # noqa: S704
     return template.render(c=values, fingerprint=fingerprint(str(values["public_key"])), style=style)
-
-
-def _put(path: Path, text: str) -> None:
-    new = path.with_suffix(path.suffix + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)
 
 
 def _sources(prepared: Prepared) -> list[dict[str, Any]]:

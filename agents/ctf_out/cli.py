@@ -14,9 +14,10 @@ from agents.connectors.ctf_out.cases import Book, Filed
 from agents.connectors.ctf_out.outbox import TAKEN
 from agents.connectors.ctf_out.target import NAME
 from agents.desk import words
+from agents.explained import explained
 from agents.settings import AgentSettings, read_settings
 from agents.store import DATABASE, Store
-from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.errors import ConfigurationError
 
 _PIPED_WIDTH: Final = 200
 
@@ -38,11 +39,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Show which files were written and where they are, and which cannot be written and why; no personal data."""
-    try:
+    with explained():
         values = _values(read_settings(file))
-    except ZoneError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
     if as_json:
         typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
         return

@@ -1,9 +1,6 @@
 """The commands ``sifzone docs ...``; what the documents say is other modules'."""
 
 import json
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +9,8 @@ import typer
 from agents.docs.asyncapi import asyncapi as asyncapi_document
 from agents.docs.asyncapi import zone_facts
 from agents.docs.samples import copy_sample
-from broker.protocol.errors import ConfigurationError
+from agents.explained import explained
+from agents.writing import write_text
 
 app = typer.Typer(
     help="Write documents: pages for integrators, samples to try them with, the zone as AsyncAPI.",
@@ -40,13 +38,13 @@ def asyncapi(
 
     No secrets and no personal data. Exit code 2: the zone's folder is wrong, or the file cannot be written.
     """
-    with _explained():
+    with explained():
         document = asyncapi_document(None if zone is None else zone_facts(zone))
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         if out is None:
             typer.echo(text, nl=False)
             return
-        _write(out, text)
+        write_text(out, text)
     typer.echo(f"Wrote {out}: {len(document['channels'])} channels, {len(document['operations'])} operations.")
 
 
@@ -63,7 +61,7 @@ def build(
     """
     from agents.docs.site import write_site  # here, for each command of sifzone imports this module, and one builds
 
-    with _explained():
+    with explained():
         written = write_site(out)
     typer.echo(f"Wrote {len(written)} files; open {written[0]}")
 
@@ -80,30 +78,9 @@ def sample(
 
     Exit code 2: there is no such pack or example, or there is a file of this name already.
     """
-    with _explained():
+    with explained():
         made = copy_sample(pack, name, out)
     typer.echo(f"Wrote {made}")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what is wrong into a sentence and an exit code."""
-    try:
-        yield
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file whole, or leave what was there."""
-    part = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigurationError(f"{file}: cannot be written ({error.strerror}): check folder and rights") from error
 
 
 __all__ = ["app"]

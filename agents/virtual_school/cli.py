@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from agents.explained import explained
 from agents.mail import send
 from agents.settings import read_settings
 from agents.virtual_school import reports
@@ -17,10 +18,11 @@ from agents.virtual_school.database import Database, Told, open_database
 from agents.virtual_school.notices import WORDS, Notifier, find_notices, link, unsent
 from agents.virtual_school.options import NoticeOptions, VirtualSchoolOptions, options_of
 from agents.virtual_school.reports import Report
-from agents.virtual_school.show import Format, as_text, write_private
+from agents.virtual_school.show import Format, as_text
+from agents.writing import PRIVATE, write_text
 from broker.calendars import Calendars, local_date
 from broker.protocol.durations import parse_duration
-from broker.protocol.errors import ConfigurationError, ZoneError
+from broker.protocol.errors import ConfigurationError
 
 _DAY: Final = ["%Y-%m-%d"]
 
@@ -185,7 +187,7 @@ def _show(report: Report, form: Format, out: Path | None) -> None:
         width = Console().width
     text = as_text(report, form, width=width)
     if out is not None:
-        write_private(out, text)
+        write_text(out, text, PRIVATE)
     else:
         typer.echo(text, nl=False)
     if form is not Format.TABLE:
@@ -209,14 +211,11 @@ def _duration(text: str) -> timedelta:
 @contextmanager
 def _opened(file: Path) -> Iterator[_Opened]:
     """Give the virtual school of an agent's file; errors become a sentence and an exit code."""
-    try:
+    with explained():
         options = options_of(read_settings(file))
         calendars = options.read_calendars()
         with open_database(options.database, make=False) as database:
             yield _Opened(database, options, calendars)
-    except ZoneError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
 
 
 __all__ = ["app"]

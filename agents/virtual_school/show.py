@@ -3,12 +3,9 @@
 import csv
 import io
 import json
-import os
 import re
-import secrets
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -16,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.virtual_school.reports import Report
-from broker.protocol.errors import ConfigurationError
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
@@ -43,24 +39,6 @@ def as_text(report: Report, form: Format, *, width: int | None = None) -> str:
             return _csv(report)
         case Format.TABLE:
             return _table(report, width or _PIPED_WIDTH)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read, whole or not at all.
-
-    Raises:
-        ConfigurationError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(
-            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
-        ) as out:
-            out.write(text)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror}): name another file") from error
 
 
 def _csv(report: Report) -> str:
@@ -107,4 +85,4 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-__all__ = ["Format", "as_text", "write_private"]
+__all__ = ["Format", "as_text"]

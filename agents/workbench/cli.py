@@ -21,7 +21,7 @@ from agents.workbench.compare import compare, show_comparison
 from agents.workbench.coverage import cover, show_coverage
 from agents.workbench.doc import describe, render
 from agents.workbench.findings import Finding, of_mapping
-from agents.workbench.golden import Golden, GoldenRun, run_goldens, update_golden, write_text
+from agents.workbench.golden import Golden, GoldenRun, run_goldens, update_golden
 from agents.workbench.masks import printable
 from agents.workbench.new import EXAMPLES, new
 from agents.workbench.objects import ObjectsOf, read_xml
@@ -29,6 +29,7 @@ from agents.workbench.preview import previews, show_preview
 from agents.workbench.reading import open_source
 from agents.workbench.samples import parse_options
 from agents.workbench.watch import run_again
+from agents.writing import write_text
 from broker.protocol.errors import ConfigurationError, ZoneError
 from mappings import InwardMapping, OutwardMapping
 from mappings.loader import load, shipped_names

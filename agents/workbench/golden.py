@@ -10,8 +10,6 @@ workbench's own key. Texts of problems are not compared, so that they may be wor
 """
 
 import difflib
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from lxml import etree
 from agents.connectors.contract import SourceError, SourceFields, SourceProblem
 from agents.workbench.objects import MAX_BYTES, ObjectsOf, read_xml
 from agents.workbench.reading import mapped, open_source
+from agents.writing import write_text
 from broker.protocol.errors import ConfigurationError, ZoneError
 from mappings import InwardMapping, MappingError, OutwardMapping, RowProblem, load
 from mappings.packs import read_pack
@@ -148,24 +147,6 @@ def update_golden(case: Golden) -> None:
     if not case.made:
         raise ConfigurationError(f"{case.source}: cannot be updated: {case.message}")
     write_text(case.expected, case.made)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        ConfigurationError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        with part.open("x", encoding="utf-8", newline="\n") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror}): check its rights") from error
 
 
 class _Inputs:
@@ -332,4 +313,4 @@ def _rows(mapping: OutwardMapping, path: Path) -> etree._Element:
     return root
 
 
-__all__ = ["EXPECTED", "PACK_FILE", "Golden", "GoldenRun", "Outcome", "run_goldens", "update_golden", "write_text"]
+__all__ = ["EXPECTED", "PACK_FILE", "Golden", "GoldenRun", "Outcome", "run_goldens", "update_golden"]

@@ -24,12 +24,12 @@ from agents.connectors.contract import SourceError
 from agents.workbench.draft import Draft, draft, needs_column
 from agents.workbench.draft_text import Missing
 from agents.workbench.forms import fit_of, shape
-from agents.workbench.golden import write_text
 from agents.workbench.guess import SURE, Guess, Guesses, guess, proposed, with_choice
 from agents.workbench.masks import printable, shown
 from agents.workbench.match import Column, matched
 from agents.workbench.names import Meaning, vocabulary
 from agents.workbench.samples import Sample, parse_options, read_sample
+from agents.writing import write_text
 from broker.protocol.errors import ConfigurationError, ZoneError
 from mappings import InwardMapping, MappingError, load, shipped_names
 
@@ -62,7 +62,7 @@ class _Made:
     guesses: Guesses
     draft: Draft
     file: Path
-    library: str  # the shipped mapping that reads as much of the sample, or an empty text
+    shipped: str  # the mapping of the library that reads as much of the sample, or an empty text
 
 
 def new(
@@ -90,7 +90,7 @@ def new(
 
     Guesses are made by heading, by what values look like and by code lists. Of values only the shapes are shown.
 
-    --json gives {connector, mappings: [{object, file, each, library, missing: [{path, words, set}], left_out: [{path,
+    --json gives {connector, mappings: [{object, file, each, shipped, missing: [{path, words, set}], left_out: [{path,
     needs, columns}], unused, guesses: [{paths, words, column, shape, confidence, reason, others}]}]}.
 
     Exit code 0: the mapping can be used. 1: it is written and lacks something, or no object has all that it needs
@@ -427,10 +427,10 @@ def _told(wishes: _Wishes, sample: Sample, made: Sequence[_Made], constants: Map
             yield f"  It lacks {missing.path}, {_remedy(missing)}"
         for part in each.draft.left_out:
             yield f"  {part.path} is left out, since this is missing: {_remedy(part.needs)}"
-        if each.library:
-            yield f"  The library's {each.library} reads these columns too, and was made with care: prefer it if it is"
-            yield f"  for your system (--mapping {each.library} in what follows), or begin yours with"
-            yield f'  base = "{each.library}" and change what differs.'
+        if each.shipped:
+            yield f"  The library's {each.shipped} reads these columns too, and was made with care: prefer it if it is"
+            yield f"  for your system (--mapping {each.shipped} in what follows), or begin yours with"
+            yield f'  base = "{each.shipped}" and change what differs.'
     yield ""
     lacking = [each for each in made if each.draft.missing]
     yield "Mend the lines marked NEEDED, then:" if lacking else "What to do next:"
@@ -477,7 +477,7 @@ def _mapping_json(each: _Made) -> dict[str, Any]:
         "object": each.draft.object_type,
         "file": str(each.file),
         "each": each.guesses.each,
-        "library": each.library,
+        "shipped": each.shipped,
         "missing": [{"path": m.path, "words": m.words, "set": m.set} for m in each.draft.missing],
         "left_out": [
             {"path": part.path, "needs": part.needs.path, "columns": list(part.sources)} for part in each.draft.left_out

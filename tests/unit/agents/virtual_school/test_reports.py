@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.virtual_school import reports
-from agents.virtual_school.show import Format, as_text, write_private
+from agents.virtual_school.show import Format, as_text
+from agents.writing import PRIVATE, write_text
 from broker.calendars import Calendars
 from broker.protocol.errors import ConfigurationError
 from tests.unit.agents.virtual_school.objects import (
@@ -222,12 +223,12 @@ def test_a_file_is_written_for_its_owner_alone_or_not_at_all(tmp_path: Path) -> 
     path = tmp_path / "roll.csv"
     path.write_text("old")
 
-    write_private(path, "new")
+    write_text(path, "new", PRIVATE)
 
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(ConfigurationError, match="cannot be written"):
-        write_private(tmp_path / "none" / "roll.csv", "new")
+        write_text(tmp_path / "none" / "roll.csv", "new", PRIVATE)
     assert [one.name for one in tmp_path.iterdir()] == ["roll.csv"]
 
 
