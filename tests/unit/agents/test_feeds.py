@@ -189,15 +189,16 @@ def test_what_precedes_a_page_that_fails_need_not_come_again(site: Site, told: T
     assert told.since == ["", "page 2", "end"]
 
 
+@pytest.mark.parametrize("at", [(Spool, "put"), (FileLedger, "mark")], ids=["record", "marker"])
 def test_a_marker_is_kept_with_what_precedes_it_or_not_at_all(
-    site: Site, told: Told, monkeypatch: pytest.MonkeyPatch
+    site: Site, told: Told, monkeypatch: pytest.MonkeyPatch, at: tuple[type[object], str]
 ) -> None:
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     told.says(person("A"), Marker("1"))
     with monkeypatch.context() as patched:
-        patched.setattr(FileLedger, "mark", killed)
+        patched.setattr(*at, killed)
         with pytest.raises(KeyboardInterrupt):
             site.scan()
     told.says(person("A"), Marker("1"), KeyboardInterrupt())
