@@ -56,7 +56,9 @@ def own_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
 @pytest.fixture
 def own_transport(own_node: PrivateNode) -> Iterator[AmqpTransport]:
     """A transport on that node that consumes anna's queue."""
-    with AmqpTransport(quick(own_node.amqp_url("/"), publish_deadline=timedelta(seconds=1))) as made:
+    # Commands to the node take seconds in which nobody polls: the heartbeat is not to be missed over them.
+    settings = quick(own_node.amqp_url("/"), timedelta(seconds=1), heartbeat=timedelta(seconds=30))
+    with AmqpTransport(settings) as made:
         open_zone(made)
         yield made
 
