@@ -22,7 +22,7 @@ from agents.workbench.coverage import cover, show_coverage
 from agents.workbench.doc import describe, render
 from agents.workbench.findings import Finding, of_mapping
 from agents.workbench.golden import Golden, GoldenRun, run_goldens, update_golden
-from agents.workbench.masks import printable
+from agents.workbench.masks import printable, printable_lines
 from agents.workbench.new import EXAMPLES, new
 from agents.workbench.objects import ObjectsOf, read_xml
 from agents.workbench.preview import previews, show_preview
@@ -439,7 +439,7 @@ def _explained(once: Callable[[], int]) -> int:
             typer.echo(printable(str(problem)), err=True)
         return _PROBLEMS
     except ZoneError as error:
-        typer.echo(printable(str(error)), err=True)
+        typer.echo(printable_lines(str(error)), err=True)
         return _UNREADABLE if isinstance(error, (ConfigurationError, SourceError)) else _PROBLEMS
 
 

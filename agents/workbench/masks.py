@@ -12,6 +12,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each as :func:`printable` has it."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
 def shown(text: str) -> str:
     """Return a value for the screen, cut to 300 characters."""
     return f"{printable(text[:_MAX])}..." if len(text) > _MAX else printable(text)
@@ -28,4 +33,4 @@ def _shape_of(character: str) -> str:
     return "9" if character.isnumeric() else character
 
 
-__all__ = ["printable", "shape", "shown"]
+__all__ = ["printable", "printable_lines", "shape", "shown"]

@@ -12,7 +12,7 @@ import typer
 
 from agents.scaffold.place import written
 from agents.workbench.findings import Finding, of_mapping
-from agents.workbench.masks import printable
+from agents.workbench.masks import printable, printable_lines
 from agents.workbench.pack_new import make_pack
 from agents.workbench.pack_trial import ExampleRun, PackRun, try_pack
 from broker.protocol.errors import ConfigurationError
@@ -86,7 +86,7 @@ def new(
     try:
         made = make_pack(name, out, package=package)
     except ConfigurationError as error:
-        typer.echo(printable(str(error)), err=True)
+        typer.echo(printable_lines(str(error)), err=True)
         raise typer.Exit(_UNREADABLE) from None
     typer.echo(f"Made {made.place}:")
     for file in written(made.place):
@@ -125,7 +125,7 @@ def run_tests(
     try:
         runs = list(_runs(what or [], library or []))
     except ConfigurationError as error:
-        typer.echo(printable(str(error)), err=True)
+        typer.echo(printable_lines(str(error)), err=True)
         raise typer.Exit(_UNREADABLE) from None
     if as_json:
         _print_json({"right": all(run.right for run in runs), "packs": [run.plain() for run in runs]})

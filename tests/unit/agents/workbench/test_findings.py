@@ -201,3 +201,11 @@ def test_a_sample_that_cannot_be_read_ends_with_2_and_says_why(
 
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_what_is_wrong_in_several_lines_is_told_in_as_many(tmp_path: Path) -> None:
+    result = check(write_mapping(tmp_path), "--from", write_rows(tmp_path, WREN), "--option", "encodng=utf-8")
+
+    assert result.exit_code == 2
+    assert "\ufffd" not in result.output
+    assert len(result.output.splitlines()) > 1
