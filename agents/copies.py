@@ -1,7 +1,7 @@
 """Runs a copy of an agent: its settings and mappings, with a state, files and a zone of the trial's own.
 
-The agent's own state, and what its target writes, is never touched. ``python -m agents.copies COPY.json`` runs one in a
-process of its own, so that it can be killed.
+The agent's own state, and what its target writes, is never touched. ``python -m agents.copies`` runs one in a process
+of its own, so that it can be killed; which one, it reads from standard input, since a password is in it.
 """
 
 import json

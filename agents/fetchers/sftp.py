@@ -287,8 +287,7 @@ def _keys(options: SftpOptions) -> Sequence[asyncssh.SSHKey] | None:
         return [asyncssh.read_private_key(str(options.key_file), passphrase)]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, OSError):
         raise SourceError(
-            f"key_file {options.key_file} cannot be read: check that it is a private key, and passphrase; one that "
-            "ssh-keygen made with a passphrase needs the package bcrypt too"
+            f"key_file {options.key_file} cannot be read: check that it is a private key, and passphrase"
         ) from None
 
 
